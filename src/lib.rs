@@ -1,1 +1,4 @@
-//! Regain.
+//! Regain, a self-service password appliance for Active Directory.
+
+pub mod directory;
+pub mod domain;

@@ -1,0 +1,143 @@
+//! The directory: where accounts live. [`Directory`] is one domain as the flows see it; behind it stand
+//! [`active_directory`] (the only place that names ldap3) and [`demo`], and both pass the same contract suite.
+//!
+//! It answers questions and carries out writes; it must not know who may do what: the flows decide that.
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    account::{Account, Domain, LogonName, ObjectGuid},
+    secret::Password,
+};
+
+/// One domain of accounts.
+#[async_trait]
+pub trait Directory: Send + Sync + 'static {
+    /// The domain's names.
+    fn domain(&self) -> &Domain;
+
+    /// The one account of that name; `None` if there is none, or more than one.
+    async fn find(&self, name: &LogonName) -> Result<Option<Account>, Error>;
+
+    /// The account of that objectGUID as it is now; `None` if it can't be seen.
+    async fn load(&self, guid: ObjectGuid) -> Result<Option<Account>, Error>;
+
+    /// Whether this is the account's password. A wrong one counts towards the lockout in the directory.
+    /// The check runs on a connection of its own and never leaves an identity behind.
+    async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error>;
+
+    /// A real change: old and new together, so that all rules of the directory apply.
+    /// A wrong old password counts towards the lockout.
+    async fn change_password(&self, account: &Account, old: &Password, new: &Password) -> Result<(), Error>;
+
+    /// Sets a new password, unlocks, and optionally demands a change at next logon; all of it or nothing.
+    async fn reset_password(
+        &self,
+        account: &Account,
+        new: &Password,
+        options: ResetOptions,
+    ) -> Result<(), Error>;
+
+    /// Ends a lockout; does no harm to an account that is not locked.
+    async fn unlock(&self, account: &Account) -> Result<(), Error>;
+
+    /// Looks at connection, certificate, service account and rights, for `regain check`: one finding a line.
+    async fn examine(&self) -> Vec<Finding>;
+}
+
+/// What a check of a password told. All but the last two prove that the password is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PasswordCheck {
+    /// Right, and good for logging on.
+    Right,
+    /// Right, but expired or to be changed at next logon.
+    RightButMustChange,
+    /// Right, but the account is disabled.
+    RightButDisabled,
+    /// Right, but the account has expired.
+    RightButAccountExpired,
+    /// Right, but not at this hour or from this computer; of no concern to Regain.
+    RightButRestricted,
+    /// Wrong, or the name is unknown to the directory.
+    Wrong,
+    /// The account is locked out; the directory did not look at the password.
+    LockedOut,
+}
+
+/// What else a reset does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ResetOptions {
+    /// Demand a change at next logon (pwdLastSet = 0).
+    pub must_change_at_logon: bool,
+    /// Enforce password history and minimum age where the controller offers it (MS-ADTS 3.1.1.3.4.1.27).
+    pub enforce_history: bool,
+}
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory refused: nothing was changed.
+    #[error("the directory refused: {0:?} ({1})")]
+    Refused(Refused, String),
+    /// It could not be reached or was too slow, and nothing was changed.
+    #[error("the directory is unavailable: {0}")]
+    Unavailable(String),
+    /// A write was sent and its answer never came: it may or may not have been carried out.
+    #[error("the outcome of a write is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// An answer that makes no sense; nothing was changed.
+    #[error("unexpected answer of the directory: {0}")]
+    Unexpected(String),
+}
+
+/// The reasons of a refusal that mean something to Regain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// The old password of a change is wrong.
+    WrongPassword,
+    /// The account is locked out.
+    LockedOut,
+    /// The new password breaks the policy; which rule, if the directory told.
+    Policy(Option<Rule>),
+    /// The service account lacks a right.
+    InsufficientRights,
+    /// The account may not change its own password.
+    MayNotChange,
+    /// The account is gone.
+    Gone,
+}
+
+/// A rule that a new password can break.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// Too short.
+    Length,
+    /// Too few character classes.
+    Complexity,
+    /// Used before.
+    History,
+    /// The present one is too young.
+    MinimumAge,
+}
+
+/// One line of an examination.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What was looked at (`corp.example dc1.corp.example:636 certificate`).
+    pub subject: String,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What is wrong in words and how to mend it, or what was found.
+    pub text: String,
+}
+
+/// How a thing stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, but someone should know.
+    Warning,
+    /// It doesn't work.
+    Bad,
+}

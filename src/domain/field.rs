@@ -1,0 +1,199 @@
+//! What can be wrong with a field of a form, and the names of the fields.
+
+use std::fmt;
+
+/// The fields of the pages, by the names of the contract (the form's own names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The name a person logs on with.
+    Username,
+    /// The domain, by NetBIOS or DNS name.
+    Domain,
+    /// The present password, on the Enroll page.
+    Password,
+    /// The e-mail address for codes and alerts.
+    Email,
+    /// The n-th question, from 1.
+    Question(u8),
+    /// The answer to the n-th question, from 1.
+    Answer(u8),
+    /// The answer to the question that is asked.
+    AnswerOnly,
+    /// The present password, on the Change page.
+    OldPassword,
+    /// The password wanted.
+    NewPassword,
+    /// The password wanted, typed again.
+    ConfirmPassword,
+}
+
+impl Field {
+    /// The key of the field's label among the texts, without its number.
+    pub const fn label_key(self) -> &'static str {
+        match self {
+            Self::Username => "field.username",
+            Self::Domain => "field.domain",
+            Self::Password => "field.password",
+            Self::Email => "field.email",
+            Self::Question(_) => "field.question",
+            Self::Answer(_) => "field.answer",
+            Self::AnswerOnly => "field.answer_only",
+            Self::OldPassword => "field.old_password",
+            Self::NewPassword => "field.new_password",
+            Self::ConfirmPassword => "field.confirm_password",
+        }
+    }
+
+    /// The field's number on the page, if it has one.
+    pub const fn number(self) -> Option<u8> {
+        match self {
+            Self::Question(number) | Self::Answer(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    /// The name in the form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Username => f.write_str("username"),
+            Self::Domain => f.write_str("domain"),
+            Self::Password => f.write_str("password"),
+            Self::Email => f.write_str("email"),
+            Self::Question(number) => write!(f, "question{number}"),
+            Self::Answer(number) => write!(f, "answer{number}"),
+            Self::AnswerOnly => f.write_str("answer"),
+            Self::OldPassword => f.write_str("old_password"),
+            Self::NewPassword => f.write_str("new_password"),
+            Self::ConfirmPassword => f.write_str("confirm_password"),
+        }
+    }
+}
+
+/// What is wrong with a form: a closed list. Each has a sentence among the texts, `invalid.<code>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the sentences of the texts say it")]
+pub enum Problem {
+    FieldEmpty,
+    FieldTooLong,
+    FieldHasControlCharacters,
+    FieldNotText,
+    FieldRepeated,
+    FieldUnknown,
+    BodyTooLarge,
+    DomainUnknown,
+    UsernameMalformed,
+    EmailMalformed,
+    QuestionNotChosen,
+    QuestionUnknown,
+    QuestionRepeated,
+    QuestionTooShort,
+    AnswerTooShort { minimum: usize },
+    AnswerRepeated,
+    AnswerInQuestion,
+    AnswerIsUsername,
+    AnswerWrong,
+    NameOrPasswordWrong,
+    PasswordsDiffer,
+    PasswordSameAsOld,
+    PasswordTooShort { minimum: u32 },
+    PasswordTooSimple,
+    PasswordInHistory,
+    PasswordTooYoung,
+    PasswordContainsName,
+    PasswordRefused,
+    PasswordTooLong,
+}
+
+impl Problem {
+    /// The code: the key among the texts after `invalid.`, and the outcome in the audit log.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::FieldEmpty => "field_empty",
+            Self::FieldTooLong => "field_too_long",
+            Self::FieldHasControlCharacters => "field_has_control_characters",
+            Self::FieldNotText => "field_not_text",
+            Self::FieldRepeated => "field_repeated",
+            Self::FieldUnknown => "field_unknown",
+            Self::BodyTooLarge => "body_too_large",
+            Self::DomainUnknown => "domain_unknown",
+            Self::UsernameMalformed => "username_malformed",
+            Self::EmailMalformed => "email_malformed",
+            Self::QuestionNotChosen => "question_not_chosen",
+            Self::QuestionUnknown => "question_unknown",
+            Self::QuestionRepeated => "question_repeated",
+            Self::QuestionTooShort => "question_too_short",
+            Self::AnswerTooShort { .. } => "answer_too_short",
+            Self::AnswerRepeated => "answer_repeated",
+            Self::AnswerInQuestion => "answer_in_question",
+            Self::AnswerIsUsername => "answer_is_username",
+            Self::AnswerWrong => "answer_wrong",
+            Self::NameOrPasswordWrong => "name_or_password_wrong",
+            Self::PasswordsDiffer => "passwords_differ",
+            Self::PasswordSameAsOld => "password_same_as_old",
+            Self::PasswordTooShort { .. } => "password_too_short",
+            Self::PasswordTooSimple => "password_too_simple",
+            Self::PasswordInHistory => "password_in_history",
+            Self::PasswordTooYoung => "password_too_young",
+            Self::PasswordContainsName => "password_contains_name",
+            Self::PasswordRefused => "password_refused",
+            Self::PasswordTooLong => "password_too_long",
+        }
+    }
+
+    /// The number in the sentence, if it has one.
+    pub const fn minimum(self) -> Option<u64> {
+        match self {
+            Self::AnswerTooShort { minimum } => Some(minimum as u64),
+            Self::PasswordTooShort { minimum } => Some(minimum as u64),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a form, field by field. `None` is said of the form as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<(Option<Field>, Problem)>);
+
+impl Problems {
+    /// Nothing is wrong yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One problem of one field.
+    pub fn of(field: Field, problem: Problem) -> Self {
+        Self(vec![(Some(field), problem)])
+    }
+
+    /// One problem of the form as a whole.
+    pub fn of_form(problem: Problem) -> Self {
+        Self(vec![(None, problem)])
+    }
+
+    /// Adds a problem of a field.
+    pub fn push(&mut self, field: Field, problem: Problem) {
+        self.0.push((Some(field), problem));
+    }
+
+    /// Keeps the value of a parsed field, or its problem.
+    pub fn keep<T>(&mut self, field: Field, parsed: Result<T, Problem>) -> Option<T> {
+        parsed.map_err(|problem| self.push(field, problem)).ok()
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems in the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<Field>, Problem)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The first problem's code, for the audit log.
+    pub fn code(&self) -> &'static str {
+        self.0.first().map_or("", |(_, problem)| problem.code())
+    }
+}

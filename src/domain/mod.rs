@@ -1,0 +1,10 @@
+//! The words and the rules of Regain: no I/O, no async, no reading of clocks, no random numbers of its own.
+//!
+//! Knows nobody else in the crate. Everything above speaks in these types; strings are turned into them at the
+//! door ([`account::LogonName::parse`], [`secret::Password::parse`], …) and nothing re-checks later.
+
+pub mod account;
+pub mod clock;
+pub mod field;
+pub mod password_rules;
+pub mod secret;
