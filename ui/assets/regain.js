@@ -98,9 +98,10 @@
     function stay(event) {
       event.preventDefault();
       var request = new XMLHttpRequest();
+      function follow() { window.location.href = href; }
       request.open("GET", href);
-      request.onload = start;
-      request.onerror = function () { window.location.href = href; };
+      request.onload = function () { (request.status === 200 ? start : follow)(); };
+      request.onerror = follow;
       request.send();
     }
 
