@@ -1,1 +1,4 @@
 //! Regain.
+
+pub mod tls;
+pub mod web;

@@ -1,0 +1,3 @@
+//! The pages' side of the network.
+
+pub mod server;
