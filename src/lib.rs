@@ -1,6 +1,7 @@
 //! Regain, a self-service password appliance for Active Directory.
 
 pub mod config;
+
 pub mod directory;
 pub mod domain;
 pub mod flows;

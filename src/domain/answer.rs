@@ -59,7 +59,10 @@ impl Answer {
                 problems.push(field, Problem::AnswerInQuestion);
             } else if answer.0 == username {
                 problems.push(field, Problem::AnswerIsUsername);
-            } else if answers[..index].iter().any(|(_, other)| other.as_ref().is_some_and(|o| o.0 == answer.0)) {
+            } else if answers[..index]
+                .iter()
+                .any(|(_, other)| other.as_ref().is_some_and(|o| o.0 == answer.0))
+            {
                 problems.push(field, Problem::AnswerRepeated);
             }
         }
@@ -127,10 +130,9 @@ pub struct HashFault(String);
 
 fn argon2id(answer: &Answer, salt: &[u8], cost: HashCost, pepper: &Key) -> Result<[u8; 32], HashFault> {
     let fault = |e: argon2::Error| HashFault(e.to_string());
-    let parameters =
-        Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(fault)?;
-    let argon2 =
-        Argon2::new_with_secret(pepper.reveal(), Algorithm::Argon2id, Version::V0x13, parameters).map_err(fault)?;
+    let parameters = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(fault)?;
+    let argon2 = Argon2::new_with_secret(pepper.reveal(), Algorithm::Argon2id, Version::V0x13, parameters)
+        .map_err(fault)?;
     let mut hash = [0; 32];
     argon2.hash_password_into(answer.bytes(), salt, &mut hash).map_err(fault)?;
     Ok(hash)

@@ -50,12 +50,22 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_other_text() {
-        for good in ["mary@corp.example", " first.last+tag@mail.example ", "o'brien@x.example", "ü@münchen.example"] {
+        for good in
+            ["mary@corp.example", " first.last+tag@mail.example ", "o'brien@x.example", "ü@münchen.example"]
+        {
             assert!(EmailAddress::parse(good).is_ok(), "{good}");
         }
-        for bad in
-            ["mary", "@corp.example", "mary@", "a b@c.example", "a@b@c", "a@c\r\nBcc: x@y", "<a@b.c>", "a..b@c.d", "a@-b.c"]
-        {
+        for bad in [
+            "mary",
+            "@corp.example",
+            "mary@",
+            "a b@c.example",
+            "a@b@c",
+            "a@c\r\nBcc: x@y",
+            "<a@b.c>",
+            "a..b@c.d",
+            "a@-b.c",
+        ] {
             assert_eq!(EmailAddress::parse(bad).err(), Some(Problem::EmailMalformed), "{bad}");
         }
     }

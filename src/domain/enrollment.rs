@@ -17,7 +17,11 @@ impl Question {
         if text.is_empty() {
             return Err(Problem::QuestionNotChosen);
         }
-        if lists.any(|listed| listed == text) { Ok(Self(text.to_owned())) } else { Err(Problem::QuestionUnknown) }
+        if lists.any(|listed| listed == text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::QuestionUnknown)
+        }
     }
 
     /// A question in the user's own words: ten letters or digits at least.

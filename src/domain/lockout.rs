@@ -202,7 +202,8 @@ mod tests {
     fn passwords_stop_while_two_tries_are_left() {
         for (threshold, tries) in [(5, 3), (10, 8), (3, 1), (2, 1), (1, 1)] {
             let mut tally = Tally::default();
-            let granted = (0..50).filter(|_| tally.spend_password(None, threshold, NOW) == Allowance::Granted).count();
+            let granted =
+                (0..50).filter(|_| tally.spend_password(None, threshold, NOW) == Allowance::Granted).count();
             assert_eq!(granted, tries, "threshold {threshold}");
         }
     }

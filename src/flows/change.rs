@@ -50,9 +50,11 @@ pub async fn finish(
     // directory, which checks the old password itself.
     let reason = match require_served(&account) {
         Err(refusal) => Some(Err(Error::Refused(refusal))),
-        Ok(()) => account.policy.check(&new, &account).err().map(|problem| {
-            Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None))
-        }),
+        Ok(()) => account
+            .policy
+            .check(&new, &account)
+            .err()
+            .map(|problem| Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None))),
     };
     if let Some(reason) = reason {
         return match attempt::try_password(services, directory, &subject, &account, &old).await? {
@@ -110,7 +112,8 @@ async fn change(
             // That rule is looked at before the old password: only its owner may learn of it.
             attempt::count(services, subject, Tally::refund_password).await?;
             let check = attempt::try_password(services, directory, subject, &account, old).await?;
-            if matches!(check, Some(check) if !matches!(check, PasswordCheck::Wrong | PasswordCheck::LockedOut)) {
+            if matches!(check, Some(check) if !matches!(check, PasswordCheck::Wrong | PasswordCheck::LockedOut))
+            {
                 write::take_back(
                     services,
                     visitor,

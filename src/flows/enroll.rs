@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Error, Next, Services, Visitor, attempt, event, identify::Identified, note_failure, prove, random};
+use super::{
+    Error, Next, Services, Visitor, attempt, event, identify::Identified, note_failure, prove, random,
+};
 use crate::{
     directory::PasswordCheck,
     domain::{
@@ -125,7 +127,12 @@ pub async fn present(services: &Services, account: &AccountKey) -> Result<Option
     Ok(services.store.find::<Enrollment>(account).await?.map(Found::into_inner))
 }
 
-async fn keep(services: &Services, visitor: &Visitor, account: Account, answers: Answers) -> Result<(), Error> {
+async fn keep(
+    services: &Services,
+    visitor: &Visitor,
+    account: Account,
+    answers: Answers,
+) -> Result<(), Error> {
     let key = visitor.key(Kind::Enroll);
     let cost = prove::hash_cost(services);
     let mut questions = Vec::with_capacity(answers.pairs.len());

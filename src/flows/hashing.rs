@@ -20,11 +20,18 @@ pub struct HashPool {
 impl HashPool {
     /// `workers` hashes at a time (each takes the memory of its cost), at most `longest_queue` waiting.
     pub fn new(workers: usize, longest_queue: usize) -> Self {
-        Self { working: Arc::new(Semaphore::new(workers.max(1))), waiting: AtomicUsize::new(0), longest_queue }
+        Self {
+            working: Arc::new(Semaphore::new(workers.max(1))),
+            waiting: AtomicUsize::new(0),
+            longest_queue,
+        }
     }
 
     /// Computes when there is a place; says "busy" at once when the queue is full.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         let _place = Place::take(&self.waiting, self.longest_queue)?;
         let stopped = |_| Error::Internal("the hashing pool has stopped".into());
         let permit =

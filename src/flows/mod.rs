@@ -32,7 +32,10 @@ use crate::{
         refusal::{Refusal, Service},
     },
     settings::Settings,
-    store::{self, Found, SessionKey, Store, keyring::{Keyring, keyed_hash}},
+    store::{
+        self, Found, SessionKey, Store,
+        keyring::{Keyring, keyed_hash},
+    },
 };
 use hashing::HashPool;
 use session::SessionId;
@@ -73,11 +76,17 @@ impl Services {
         self.clock.now()
     }
 
-    pub(crate) fn subject_of(&self, account: Option<&Account>, domain: &DomainName, canonical: &str) -> Subject {
+    pub(crate) fn subject_of(
+        &self,
+        account: Option<&Account>,
+        domain: &DomainName,
+        canonical: &str,
+    ) -> Subject {
         if let Some(account) = account {
             return Subject::Known(account.key.clone());
         }
-        let hash = keyed_hash(&self.keys.decoys, &[b"subject", domain.as_str().as_bytes(), canonical.as_bytes()]);
+        let hash =
+            keyed_hash(&self.keys.decoys, &[b"subject", domain.as_str().as_bytes(), canonical.as_bytes()]);
         let mut name = [0; 16];
         name.copy_from_slice(&hash[..16]);
         Subject::Unknown { domain: domain.clone(), name }
@@ -129,7 +138,7 @@ pub enum Error {
     #[error("refused: {}", .0.code())]
     Refused(Refusal),
     /// Something below is in trouble; later it may work.
-    #[error("{}: {1}", .0.code())]
+    #[error("{}: {text}", .0.code(), text = .1)]
     Unavailable(Service, String),
     /// Something is wrong with the program or its set-up.
     #[error("internal: {0}")]

@@ -2,7 +2,9 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Error, Next, Services, Visitor, attempt, event, note_failure, random, session::SessionId, unlock};
+use super::{
+    Error, Next, Services, Visitor, attempt, event, note_failure, random, session::SessionId, unlock,
+};
 use crate::{
     domain::{
         account::AccountKey,
@@ -74,7 +76,8 @@ pub async fn answer(
     };
     match (&questions.asked, enrollment) {
         (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
-            let at = Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
+            let at =
+                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
             if index + 1 < enrollment.questions.len() {
                 attempt::count(services, &questions.subject, Tally::refund_answer).await?;

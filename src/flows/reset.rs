@@ -25,17 +25,22 @@ const DAY: u64 = 24 * 60 * 60;
 
 /// Refuses a reset that comes too soon after the last one, by the setting or, if the directory's rules are to hold
 /// at a reset, by its minimum age.
-pub(super) fn require_due(services: &Services, enrollment: &Enrollment, account: &Account) -> Result<(), Refusal> {
+pub(super) fn require_due(
+    services: &Services,
+    enrollment: &Enrollment,
+    account: &Account,
+) -> Result<(), Refusal> {
     let settings = services.settings.load();
     let now = services.now();
     let between = Duration::from_secs(u64::from(settings.security.minimum_days_between_resets) * DAY);
     let ours = enrollment.reset_at.map_or(Duration::ZERO, |last| between.saturating_sub(now.since(last)));
-    let theirs = if settings.security.enforce_history && account.enforces_history && account.password_last_set > 0 {
-        let set_at = crate::domain::clock::Timestamp::from_filetime(account.password_last_set);
-        account.policy.minimum_age.saturating_sub(now.since(set_at))
-    } else {
-        Duration::ZERO
-    };
+    let theirs =
+        if settings.security.enforce_history && account.enforces_history && account.password_last_set > 0 {
+            let set_at = crate::domain::clock::Timestamp::from_filetime(account.password_last_set);
+            account.policy.minimum_age.saturating_sub(now.since(set_at))
+        } else {
+            Duration::ZERO
+        };
     let left = ours.max(theirs);
     if left.is_zero() {
         return Ok(());
@@ -75,8 +80,7 @@ async fn set_password(
         must_change_at_logon: settings.security.must_change_after_reset && !account.password_never_expires,
         enforce_history: settings.security.enforce_history,
     };
-    let what =
-        Write::Reset { before: account.password_last_set, must_change: options.must_change_at_logon };
+    let what = Write::Reset { before: account.password_last_set, must_change: options.must_change_at_logon };
     let intended = write::intend(services, (visitor, visitor), Kind::Reset, flow, &account, what).await?;
     let Some(writing) = intended else { return Ok(Next::Moved(None)) };
     let result = directory.reset_password(&account, &new, options).await;

@@ -93,7 +93,9 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         Step::Question(questions) => {
             let expected = services.settings.load().enroll.questions as usize;
             match &questions.asked {
-                Asked::Decoy(question) => View::Question { question: question.clone(), number: 1, total: expected },
+                Asked::Decoy(question) => {
+                    View::Question { question: question.clone(), number: 1, total: expected }
+                }
                 Asked::Enrolled { account, enrolled_at, index } => {
                     match enroll::present(services, account).await? {
                         Some(enrollment) if enrollment.enrolled_at == *enrolled_at => {

@@ -51,7 +51,8 @@ pub(super) async fn finish(
 ) -> Result<(), Error> {
     let key = visitor.key(kind);
     let done = audit(services, visitor, kind, Outcome::Success, account, "");
-    let finished = Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
+    let finished =
+        Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
     loop {
         let mut batch = services.store.batch().replace(&key, flow, &finished).event(&done);
         if let Some(found) = services.store.find::<Enrollment>(&account.key).await? {
@@ -102,14 +103,8 @@ pub(super) async fn take_back(
     detail: &str,
 ) -> Result<(), Error> {
     let key = visitor.key(kind);
-    let mut failure = event(
-        services,
-        visitor,
-        kind,
-        Outcome::Failure,
-        (&flow.username, &flow.domain),
-        detail,
-    );
+    let mut failure =
+        event(services, visitor, kind, Outcome::Failure, (&flow.username, &flow.domain), detail);
     failure.account = Some(account.guid);
     let batch = services.store.batch().event(&failure);
     let batch = match step {
@@ -167,9 +162,7 @@ fn fresh_session(visitor: &Visitor) -> Option<SessionId> {
 /// The sentence for a rule that the directory found broken.
 pub(super) const fn problem_of(rule: Option<directory::Rule>, account: &Account) -> Problem {
     match rule {
-        Some(directory::Rule::Length) => {
-            Problem::PasswordTooShort { minimum: account.policy.minimum_length }
-        }
+        Some(directory::Rule::Length) => Problem::PasswordTooShort { minimum: account.policy.minimum_length },
         Some(directory::Rule::Complexity) => Problem::PasswordTooSimple,
         Some(directory::Rule::History) => Problem::PasswordInHistory,
         Some(directory::Rule::MinimumAge) => Problem::PasswordTooYoung,

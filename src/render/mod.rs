@@ -7,7 +7,10 @@ mod texts;
 
 use std::{borrow::Cow, sync::Arc};
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, value::Kwargs};
+use minijinja::{
+    AutoEscape, Environment, UndefinedBehavior, Value,
+    value::{Kwargs, Serde},
+};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 
@@ -76,7 +79,7 @@ impl Renderer {
         let Some(environment) = environment else {
             return Err(Error::Texts(language.to_owned(), "there are no languages".into()));
         };
-        Ok(environment.get_template(template)?.render(context)?)
+        Ok(environment.get_template(template)?.render(Serde(context))?)
     }
 }
 
@@ -87,10 +90,9 @@ fn environment(
 ) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment
-        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment.set_auto_escape_callback(|name| {
+        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+    });
     let (code, texts) = (language.code.clone(), Arc::clone(texts));
     environment.add_function("t", move |key: &str, values: Kwargs| -> Result<String, minijinja::Error> {
         let mut named = Vec::new();

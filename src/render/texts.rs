@@ -141,13 +141,20 @@ mod tests {
     fn every_language_has_the_same_keys_and_placeholders() {
         let texts = Texts::embedded().unwrap();
         let placeholders = |text: &str| -> BTreeSet<String> {
-            text.split('{').skip(1).filter_map(|tail| tail.split_once('}')).map(|(name, _)| name.into()).collect()
+            text.split('{')
+                .skip(1)
+                .filter_map(|tail| tail.split_once('}'))
+                .map(|(name, _)| name.into())
+                .collect()
         };
         let reference = &texts.by_language["en"];
         for (code, other) in &texts.by_language {
             let missing: Vec<_> = reference.keys().filter(|key| !other.contains_key(*key)).collect();
             let surplus: Vec<_> = other.keys().filter(|key| !reference.contains_key(*key)).collect();
-            assert!(missing.is_empty() && surplus.is_empty(), "{code}: missing {missing:?}, surplus {surplus:?}");
+            assert!(
+                missing.is_empty() && surplus.is_empty(),
+                "{code}: missing {missing:?}, surplus {surplus:?}"
+            );
             for (key, text) in other {
                 assert_eq!(placeholders(text), placeholders(&reference[key]), "{code} {key}");
             }

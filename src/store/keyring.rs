@@ -38,7 +38,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is not one of Regain's.
-    #[error("secret file {0}: expected 64 hexadecimal digits; restore the file that belongs to this data folder")]
+    #[error(
+        "secret file {0}: expected 64 hexadecimal digits; restore the file that belongs to this data folder"
+    )]
     Malformed(String),
     /// There is data, but no secret.
     #[error(
@@ -151,8 +153,7 @@ fn make(path: &Path, shown: &str) -> Result<Key, Error> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    let mut out =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(file)?;
     if let Some(folder) = path.parent() {
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)?;

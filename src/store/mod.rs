@@ -106,9 +106,7 @@ impl Store {
         let (from, to) = record::space_bounds(R::SPACE);
         let from = after.map_or(from, Bound::Excluded);
         let rows = self.engine.scan(from, to, Direction::Forward, limit).await?;
-        rows.into_iter()
-            .map(|(key, raw)| Ok((key, Found { record: record::decode(&raw)?, raw })))
-            .collect()
+        rows.into_iter().map(|(key, raw)| Ok((key, Found { record: record::decode(&raw)?, raw }))).collect()
     }
 
     /// The latest audit events, newest first.

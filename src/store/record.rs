@@ -6,8 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::domain::{
-    account::AccountKey, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject,
-    lockout::Tally,
+    account::AccountKey, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject, lockout::Tally,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -140,10 +139,9 @@ pub(super) fn encode<R: Serialize>(record: &R) -> Result<Vec<u8>, Error> {
 pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
     match bytes.split_first() {
         Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|e| Error::Damaged(e.to_string())),
-        Some((version, _)) => {
-            Err(Error::Damaged(format!("version {version} is not known to this program; it may be a newer one's")))
-        }
+        Some((version, _)) => Err(Error::Damaged(format!(
+            "version {version} is not known to this program; it may be a newer one's"
+        ))),
         None => Err(Error::Damaged("empty".into())),
     }
 }
-

@@ -72,7 +72,9 @@ mod tests {
         assert!(is_same_site(&Request::default(), &hosts));
         assert!(from("origin", "https://reset.corp.example"));
         assert!(from("sec-fetch-site", "same-origin"));
-        for origin in ["null", "https://evil.example", "http://reset.corp.example", "https://reset.corp.example:8443"] {
+        for origin in
+            ["null", "https://evil.example", "http://reset.corp.example", "https://reset.corp.example:8443"]
+        {
             assert!(!from("origin", origin), "{origin}");
         }
         for site in ["cross-site", "same-site"] {

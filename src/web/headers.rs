@@ -71,7 +71,9 @@ impl<E: Endpoint> Endpoint for Guard<E> {
                 }
             }
         };
-        if response.status() == StatusCode::NOT_FOUND && response.headers().get(header::CONTENT_TYPE).is_none() {
+        if response.status() == StatusCode::NOT_FOUND
+            && response.headers().get(header::CONTENT_TYPE).is_none()
+        {
             response = refuse(Refusal::NotFound);
         }
         decorate(response.headers_mut(), site.demo);
@@ -96,7 +98,9 @@ fn admit(request: &Request, hosts: &[String]) -> Result<(), Refusal> {
     // HTTP/2 and absolute addresses carry the authority in the address; if there are two, they must agree.
     let authority = request.uri().authority().map(poem::http::uri::Authority::as_str);
     let name = match (host, authority) {
-        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => return Err(Refusal::HostUnknown),
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
+            return Err(Refusal::HostUnknown);
+        }
         (Some(name), _) | (None, Some(name)) => name,
         (None, None) => return Err(Refusal::HostUnknown),
     };

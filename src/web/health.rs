@@ -26,7 +26,9 @@ impl Endpoint for Ready {
         let response = Response::builder().content_type("text/plain; charset=utf-8");
         Ok(match self.0.services.store.trouble() {
             None => response.body("ready\n"),
-            Some(_) => response.status(StatusCode::SERVICE_UNAVAILABLE).header("retry-after", "10").body("store\n"),
+            Some(_) => {
+                response.status(StatusCode::SERVICE_UNAVAILABLE).header("retry-after", "10").body("store\n")
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The reference product's addresses, so that intranet links and logon-screen clients need no change.
 
-use poem::{Route, handler, http::StatusCode, web::Path, Response};
+use poem::{Response, Route, handler, http::StatusCode, web::Path};
 
 /// `/pwreset/`, `/pwreset/apr.dll?cmd=…`, `/pwreset/en_default.htm`.
 pub fn routes() -> Route {

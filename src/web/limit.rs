@@ -68,9 +68,8 @@ impl AddressLimits {
                 forget(&mut buckets, f64::from(per_minute), now);
             }
             let size = f64::from(per_minute);
-            let bucket = buckets
-                .entry(network_of(address))
-                .or_insert(Bucket { left: size, at: now, told: false });
+            let bucket =
+                buckets.entry(network_of(address)).or_insert(Bucket { left: size, at: now, told: false });
             take(bucket, size, size / 60.0, now)?;
         }
         if per_second_overall > 0 {
@@ -153,7 +152,8 @@ mod tests {
     #[test]
     fn there_is_a_limit_for_all_together() {
         let limits = AddressLimits::default();
-        let granted = (0..200_u8).filter(|n| limits.take(IpAddr::from([10, 0, 0, *n]), 10, 50, NOW).is_ok()).count();
+        let granted =
+            (0..200_u8).filter(|n| limits.take(IpAddr::from([10, 0, 0, *n]), 10, 50, NOW).is_ok()).count();
         assert_eq!(granted, 50);
     }
 

@@ -64,7 +64,11 @@ const LANGUAGE_COOKIE: &str = "__Host-regain-language";
 fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get_all(header::COOKIE).iter().find_map(|header| {
         let pairs = header.to_str().ok()?;
-        pairs.split(';').filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v)
+        pairs
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
     })
 }
 

@@ -70,9 +70,8 @@ pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error)
         _ => seconds.to_string(),
     };
     let values = [("days", count.as_str()), ("seconds", count.as_str())];
-    let text = |part: &str| {
-        site.renderer.texts().text(&language.code, &format!("refusal.{code}.{part}"), &values)
-    };
+    let text =
+        |part: &str| site.renderer.texts().text(&language.code, &format!("refusal.{code}.{part}"), &values);
     let words = Words {
         kind: tone,
         title: text("title"),
@@ -83,7 +82,8 @@ pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error)
         retry_after: seconds,
     };
     let page = page::Page::new(site, language, kind.map_or("menu", Kind::as_str), "error");
-    let mut response = page::render(site, "user/error.html", &language.code, Context { page, error: words }, status);
+    let mut response =
+        page::render(site, "user/error.html", &language.code, Context { page, error: words }, status);
     if seconds > 0
         && let Ok(value) = HeaderValue::try_from(seconds.to_string())
     {

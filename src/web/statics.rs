@@ -24,7 +24,8 @@ impl Endpoint for Assets {
         let caching = if versioned { "public, max-age=31536000, immutable" } else { "no-cache" };
         let known = request.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| {
             value.to_str().is_ok_and(|tags| {
-                tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag || known.trim() == "*")
+                tags.split(',')
+                    .any(|known| known.trim().trim_start_matches("W/") == tag || known.trim() == "*")
             })
         });
         let response = Response::builder().header(header::ETAG, &tag).header(header::CACHE_CONTROL, caching);

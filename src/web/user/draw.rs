@@ -8,7 +8,10 @@ use super::{
     page::{self, Choice, Form, Identify, Page},
 };
 use crate::{
-    domain::{field::Problems, flow::{Ending, Kind}},
+    domain::{
+        field::Problems,
+        flow::{Ending, Kind},
+    },
     flows::{
         Error, Visitor,
         view::{self, Shown, View},
@@ -132,8 +135,7 @@ pub async fn current(
     kind: Kind,
     query: &Query,
 ) -> Result<Response, Error> {
-    let typed =
-        Typed { username: query.username.clone(), domain: query.domain.clone(), ..Typed::default() };
+    let typed = Typed { username: query.username.clone(), domain: query.domain.clone(), ..Typed::default() };
     let shown = if query.is_filled() {
         Shown { view: View::Start, tag: view::START_TAG.into() }
     } else {
@@ -179,7 +181,13 @@ fn draw(
     match shown.view {
         View::Start if kind == Kind::Enroll => {
             let enroll = enroll_page(site, language, None, None, typed, identify());
-            page::render(site, "user/enroll.html", code, EnrollContext { page: page("identify"), form, enroll }, status)
+            page::render(
+                site,
+                "user/enroll.html",
+                code,
+                EnrollContext { page: page("identify"), form, enroll },
+                status,
+            )
         }
         View::Questions { account, present } => {
             let enroll = enroll_page(site, language, Some(account), present.as_ref(), typed, identify());
@@ -210,7 +218,13 @@ fn draw(
         }
         View::Finished(ending) => {
             let finished = finished(site, language, ending);
-            page::render(site, "user/finished.html", code, FinishedContext { page: page("finished"), finished }, status)
+            page::render(
+                site,
+                "user/finished.html",
+                code,
+                FinishedContext { page: page("finished"), finished },
+                status,
+            )
         }
     }
 }
@@ -276,7 +290,9 @@ fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>
 fn finished(site: &Site, language: &Language, ending: Ending) -> Finished {
     let text = |key: &str| site.renderer.texts().text(&language.code, key, &[]);
     let (flow, text_key, notes): (&str, &str, &[&str]) = match ending {
-        Ending::Enrolled { cleared_lockout: true } => ("enroll", "finished.enroll.text", &["note.clear_lockout"]),
+        Ending::Enrolled { cleared_lockout: true } => {
+            ("enroll", "finished.enroll.text", &["note.clear_lockout"])
+        }
         Ending::Enrolled { .. } => ("enroll", "finished.enroll.text", &[]),
         Ending::Reset { must_change: true } => ("reset", "finished.reset.text", &["note.must_change"]),
         Ending::Reset { .. } => ("reset", "finished.reset.text", &["note.cached_password"]),

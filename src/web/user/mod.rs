@@ -152,7 +152,13 @@ impl FlowPages {
         let response = match step.await {
             Ok(response) => response,
             Err(error) => {
-                problem::page(&site, &language, Some(kind), &Error::Internal(format!("a step broke off: {error}"))).0
+                problem::page(
+                    &site,
+                    &language,
+                    Some(kind),
+                    &Error::Internal(format!("a step broke off: {error}")),
+                )
+                .0
             }
         };
         if deadline > 0 {
@@ -177,7 +183,8 @@ impl Query {
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).unwrap_or_default();
         let find = |name: &str| {
-            let value = pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+            let value =
+                pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
             value.map(|value| value.chars().filter(|c| !c.is_control()).take(256).collect::<String>())
         };
         Self {

@@ -60,7 +60,8 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
             Err(error) => return problem::page(site, language, Some(kind), &error).0,
         },
     };
-    let limits = (settings.limits.requests_per_address_per_minute, settings.limits.requests_per_second_overall);
+    let limits =
+        (settings.limits.requests_per_address_per_minute, settings.limits.requests_per_second_overall);
     if let Err(excess) = site.limits.take(address, limits.0, limits.1, services.clock.now()) {
         let error = Error::Refused(Refusal::RateLimited { seconds: excess.wait.as_secs() });
         let (response, reference) = problem::page(site, language, Some(kind), &error);
@@ -82,7 +83,11 @@ async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, 
     let who = (taken.who.0.as_str(), taken.who.1.as_str());
     let drawn = match taken.result {
         Ok(Next::Moved(fresh)) => {
-            let path = if fresh.is_none() && taken.from_start && taken.noted { "/".to_owned() } else { format!("/{kind}") };
+            let path = if fresh.is_none() && taken.from_start && taken.noted {
+                "/".to_owned()
+            } else {
+                format!("/{kind}")
+            };
             let mut response =
                 Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, path).finish();
             if let Some(fresh) = fresh {
@@ -95,7 +100,8 @@ async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, 
                 note(site, &visitor, kind, who, problems.code(), None).await;
             }
             let proven = fresh.is_some();
-            let visitor = Visitor { session: fresh.clone().unwrap_or(visitor.session.clone()), ..visitor.clone() };
+            let visitor =
+                Visitor { session: fresh.clone().unwrap_or(visitor.session.clone()), ..visitor.clone() };
             let from_start = taken.from_start && !proven;
             match draw::again(site, &visitor, language, kind, &taken.typed, &problems, from_start).await {
                 Ok(mut response) => {
@@ -183,7 +189,12 @@ fn close(form: &Form, problems: &mut Problems) {
 }
 
 /// Takes name and domain out of the form.
-fn identified(site: &Site, form: &mut Form, taken: &mut Taken, problems: &mut Problems) -> Option<Identified> {
+fn identified(
+    site: &Site,
+    form: &mut Form,
+    taken: &mut Taken,
+    problems: &mut Problems,
+) -> Option<Identified> {
     let name = problems.keep(Field::Username, form.take("username"));
     let domain = problems.keep(Field::Domain, form.take("domain"));
     let (name, domain) = (name?, domain?);
@@ -200,7 +211,9 @@ fn identified(site: &Site, form: &mut Form, taken: &mut Taken, problems: &mut Pr
         }
     }
     match LogonName::parse(name.reveal(), domain.reveal(), &domains) {
-        Ok((domain, logon)) => Some(Identified { typed: name.reveal().trim().to_owned(), domain, name: logon }),
+        Ok((domain, logon)) => {
+            Some(Identified { typed: name.reveal().trim().to_owned(), domain, name: logon })
+        }
         Err((fault, problem)) => {
             let field = match fault {
                 NameFault::Username => Field::Username,
@@ -235,7 +248,13 @@ async fn start(
     }
     let password = problems.keep(Field::Password, form.take("password").and_then(Password::parse));
     let blank = all_blank(site, form);
-    let answers = answers(site, language, form, taken, &who.as_ref().map(|who| who.name.as_typed().to_owned()).unwrap_or_default());
+    let answers = answers(
+        site,
+        language,
+        form,
+        taken,
+        &who.as_ref().map(|who| who.name.as_typed().to_owned()).unwrap_or_default(),
+    );
     let mut unread = Problems::new();
     close(form, &mut unread);
     let (Some(who), Some(password), true) = (who, password, unread.is_empty()) else {
@@ -320,7 +339,8 @@ async fn step(
 /// Takes the new password out of the form, typed twice alike and not the old one.
 fn new_password(form: &mut Form, problems: &mut Problems, old: Option<&Password>) -> Option<Password> {
     let new = problems.keep(Field::NewPassword, form.take("new_password").and_then(Password::parse));
-    let confirm = problems.keep(Field::ConfirmPassword, form.take("confirm_password").and_then(Password::parse));
+    let confirm =
+        problems.keep(Field::ConfirmPassword, form.take("confirm_password").and_then(Password::parse));
     close(form, problems);
     let new = new?;
     if !new.same_as(&confirm?) {
@@ -394,6 +414,7 @@ fn answers(
         return Err(problems);
     }
     let answers = judged.into_iter().map(|(_, answer)| answer);
-    let pairs = questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?)));
+    let pairs =
+        questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?)));
     Ok(Answers { pairs: pairs.collect(), email })
 }
