@@ -3,6 +3,7 @@
 //!
 //! It answers questions and carries out writes; it must not know who may do what: the flows decide that.
 
+pub mod active_directory;
 pub mod demo;
 mod matching;
 
