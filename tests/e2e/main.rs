@@ -1,0 +1,12 @@
+//! End to end: the program that is shipped, a real domain controller, a real browser.
+//!
+//! Started by `tests/run`, which provides the controller and the browser.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expected by panicking"
+)]
+
+mod support;
+mod support_works;

@@ -1,0 +1,220 @@
+//! A person with a browser: headless Chromium, driven through chromedriver.
+//!
+//! One chromedriver serves all tests of the process; each [`Browser`] is a Chromium of its own with a fresh
+//! profile. Nothing of them outlives the process, however it ends.
+
+use std::{
+    io::{BufRead, BufReader},
+    ops::Deref,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use fantoccini::{Client, ClientBuilder, Locator};
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use serde_json::{Value, json};
+use tokio::{runtime::Handle, task::block_in_place, time::timeout};
+
+/// What the person's browser is like.
+#[derive(Clone, Copy)]
+pub struct Looks {
+    /// Width and height of the page, in CSS pixels.
+    pub size: (u32, u32),
+    /// Whether the person prefers dark pages.
+    pub dark: bool,
+    /// Whether pages may run scripts.
+    pub scripts: bool,
+    /// The person's languages, as in `Accept-Language`.
+    pub languages: &'static str,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self { size: (1280, 800), dark: false, scripts: true, languages: "en" }
+    }
+}
+
+/// A browser. All of fantoccini's client can be used on it.
+pub struct Browser {
+    client: Client,
+}
+
+impl Browser {
+    /// An ordinary browser on a desktop.
+    pub async fn open() -> Self {
+        Self::with(Looks::default()).await
+    }
+
+    /// A browser that looks so.
+    pub async fn with(looks: Looks) -> Self {
+        let arguments = [
+            "--headless=new",
+            // Chromium refuses its sandbox to root, and containers rarely allow it.
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            // They would take their width from the page in a picture.
+            "--hide-scrollbars",
+            // Nothing outside this machine is ever asked for.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+        ];
+        let scripts = if looks.scripts { 1 } else { 2 };
+        let capabilities = json!({
+            "browserName": "chrome",
+            "acceptInsecureCerts": true,
+            "goog:chromeOptions": {
+                "args": arguments,
+                "prefs": {
+                    "intl.accept_languages": looks.languages,
+                    "profile.default_content_setting_values.javascript": scripts,
+                },
+            },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&Driver::shared().url)
+            .await
+            .unwrap();
+        let browser = Self { client };
+        browser.resize(looks.size).await;
+        browser.prefer_dark(looks.dark).await;
+        browser
+    }
+
+    /// Gives the page another size; unlike a window, a page can be as narrow as a phone.
+    pub async fn resize(&self, (width, height): (u32, u32)) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Makes the page dark or light, from now on.
+    pub async fn prefer_dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Types into the field of that name what shall stand there.
+    pub async fn fill(&self, field: &str, value: &str) {
+        let input = self.find(Locator::Css(&format!("[name=\"{field}\"]"))).await.unwrap();
+        input.clear().await.unwrap();
+        input.send_keys(value).await.unwrap();
+    }
+
+    /// Clicks on what the CSS selector finds first.
+    pub async fn click(&self, selector: &str) {
+        self.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
+    /// The visible text of what the CSS selector finds first.
+    pub async fn says(&self, selector: &str) -> String {
+        self.find(Locator::Css(selector)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until the page is at a step, as `reset/question`.
+    pub async fn reaches(&self, step: &str) {
+        let (flow, step) = step.split_once('/').expect("flow/step");
+        let main = format!("main[data-flow=\"{flow}\"][data-step=\"{step}\"]");
+        if let Err(e) =
+            self.client.wait().at_most(Duration::from_secs(20)).for_element(Locator::Css(&main)).await
+        {
+            panic!("{main} did not come: {e}; the page is {}", self.source().await.unwrap_or_default());
+        }
+    }
+
+    /// Takes a picture of the whole page, of what is below the fold as well, and returns where it lies.
+    pub async fn picture(&self, name: &str) -> PathBuf {
+        let shot = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures").join(format!("{name}.png"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
+        file
+    }
+
+    /// Sends a command of the DevTools protocol.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let session = self.session_id().await.unwrap().expect("a session");
+        let body = json!({ "cmd": command, "params": parameters }).to_string();
+        let url = format!("{}/session/{session}/goog/cdp/execute", Driver::shared().url);
+        let request = Request::post(url).header("Content-Type", "application/json").body(body).unwrap();
+        let driver = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http::<String>();
+        let answer = driver.request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert!(answer["value"]["error"].is_null(), "{command}: {answer}");
+        answer["value"].take()
+    }
+}
+
+impl Deref for Browser {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Browser {
+    /// Closes Chromium, also when the test panics. Tests run on a multi-threaded runtime, which allows it.
+    fn drop(&mut self) {
+        let close = self.client.clone().close();
+        block_in_place(|| {
+            Handle::current().block_on(async { timeout(Duration::from_secs(10), close).await })
+        })
+        .ok();
+    }
+}
+
+struct Driver {
+    url: String,
+    /// Its standard input is the leash: it closes with this process, which ends the driver.
+    _leash: Child,
+}
+
+/// Runs chromedriver in the scratch folder `$1` until standard input closes, and leaves nothing behind.
+/// Chromium is told where to put what it would otherwise put into the user's home.
+const ON_A_LEASH: &str = r#"
+    export HOME="$1" TMPDIR="$1"
+    chromedriver --port=0 </dev/null & driver=$!
+    exec >/dev/null
+    read -r _
+    kill $driver; wait $driver 2>/dev/null
+    rm -rf "$1""#;
+
+impl Driver {
+    fn shared() -> &'static Self {
+        static SHARED: OnceLock<Driver> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let scratch = tempfile::Builder::new().prefix("regain-browser-").tempdir().unwrap().keep();
+            let mut leash = Command::new("sh")
+                .args(["-c", ON_A_LEASH, "sh"])
+                .arg(scratch)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                // Ctrl-C ends the tests, and so the leash; it must not end the shell before it cleans up.
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            let output = BufReader::new(leash.stdout.take().unwrap());
+            let port: u16 = output
+                .lines()
+                .map_while(Result::ok)
+                .find_map(|line| {
+                    line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
+                })
+                .expect("chromedriver starts: install it, or start the tests with tests/run, which does");
+            Driver { url: format!("http://127.0.0.1:{port}"), _leash: leash }
+        })
+    }
+}

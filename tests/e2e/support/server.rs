@@ -1,0 +1,176 @@
+//! The program as shipped: started with a configuration file, watched from outside, killed.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    domain::{BASE, DNS, Domain, NETBIOS, PASSWORD, SERVICE},
+    http::{Page, Visitor},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running (or stopped) server with a folder of its own, both gone when the value is dropped.
+pub struct Server {
+    folder: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+/// The configuration file: the only place in the tests that knows its format.
+fn configuration(folder: &Path, port: u16, domains: &[&Domain], more: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!(
+        "listen = [\"127.0.0.1:{port}\"]\n\
+         base_url = \"https://localhost:{port}\"\n\
+         data = '{}'\n",
+        folder.join("data").display()
+    );
+    if let Some(first) = domains.first() {
+        let controllers: Vec<_> =
+            domains.iter().map(|domain| format!("ldaps://{}:636", domain.address)).collect();
+        write!(
+            text,
+            "\n[[settings.directory.domains]]\n\
+             netbios = \"{NETBIOS}\"\n\
+             dns = \"{DNS}\"\n\
+             base = \"{BASE}\"\n\
+             controllers = {controllers:?}\n\
+             ca = '{}'\n\
+             bind_name = \"{SERVICE}@{DNS}\"\n\
+             bind_password_file = '{}'\n",
+            first.ca().display(),
+            folder.join("service-password").display(),
+        )
+        .unwrap();
+    }
+    text + "\n" + more
+}
+
+impl Server {
+    /// A server of the shared test domain with default settings.
+    pub async fn start() -> Self {
+        Self::with(&[Domain::shared()], "").await
+    }
+
+    /// A server whose one domain has these controllers, in this order; `more` is appended to its configuration.
+    pub async fn with(controllers: &[&Domain], more: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("regain-server-").tempdir().unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        fs::write(folder.path().join("service-password"), PASSWORD).unwrap();
+        fs::write(folder.path().join("config.toml"), configuration(folder.path(), port, controllers, more))
+            .unwrap();
+        let mut server = Self { folder, port, process: None };
+        server.launch();
+        server.ready().await;
+        server
+    }
+
+    /// A command of the program, to be run on this server's configuration: `regain check --config FILE`.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+        command.arg(name).arg("--config").arg(self.file("config.toml")).stdin(Stdio::null());
+        command
+    }
+
+    /// A file in the server's folder: `config.toml`, `server.log`, below `data`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `https://localhost:PORT` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// Someone without cookies yet.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(self.port)
+    }
+
+    /// All that the server has written so far, through all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file("server.log")).unwrap_or_default()
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
+    /// Kills the server (`SIGKILL`).
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // An error means that it ended by itself: the wait tells.
+            let _ = process.kill();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Asks the server to stop (`SIGTERM`) and waits for it.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the server runs");
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return status;
+            }
+            if asked.elapsed() > PATIENCE {
+                self.process = Some(process);
+                panic!("the server did not stop on SIGTERM");
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Kills the server if it runs, and starts it again on the same data and port.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.launch();
+        self.ready().await;
+    }
+
+    fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.file("server.log")).unwrap();
+        let process = self.command("serve").stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        self.process = Some(process.unwrap());
+    }
+
+    async fn ready(&mut self) {
+        let began = Instant::now();
+        let request =
+            format!("GET /healthz HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", self.port);
+        let visitor = self.visitor();
+        loop {
+            if let Some(status) = self.process.as_mut().expect("the server runs").try_wait().unwrap() {
+                panic!("the server ended at its start: {status}");
+            }
+            if let Ok(answer) = visitor.raw(request.as_bytes()).await
+                && Page::parse("/healthz", &answer).status == 200
+            {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "the server does not answer on /healthz");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}---", self.log());
+        }
+    }
+}
