@@ -11,35 +11,47 @@ use crate::{domain::flow::Kind, store::SessionKey};
 
 /// 256 random bits (ASVS 5.0 7.2.3 asks for 128).
 #[derive(Clone)]
-pub struct SessionId(Zeroizing<[u8; 32]>);
+pub struct SessionId {
+    secret: Zeroizing<[u8; 32]>,
+    hash: [u8; 32],
+}
 
 impl SessionId {
     /// A new one.
     pub fn new() -> Result<Self, Error> {
-        random().map(|bytes| Self(Zeroizing::new(bytes)))
+        random().map(Self::of_secret)
     }
 
     /// The one in a cookie, if it is one.
     pub fn parse(cookie: &str) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(cookie).ok()?.try_into().ok()?;
-        Some(Self(Zeroizing::new(bytes)))
+        Some(Self::of_secret(bytes))
+    }
+
+    /// The session whose record it is; good for finding its flows, not for making tokens or cookies.
+    pub fn of_record(hash: [u8; 32]) -> Self {
+        Self { secret: Zeroizing::new([0; 32]), hash }
+    }
+
+    fn of_secret(secret: [u8; 32]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &secret).as_ref());
+        Self { secret: Zeroizing::new(secret), hash }
     }
 
     /// For the cookie.
     pub fn cookie(&self) -> String {
-        URL_SAFE_NO_PAD.encode(*self.0)
+        URL_SAFE_NO_PAD.encode(*self.secret)
     }
 
     /// The secret itself, for the tokens of forms.
     pub fn bytes(&self) -> &[u8] {
-        self.0.as_slice()
+        self.secret.as_slice()
     }
 
     /// Where the store keeps this session's flow.
-    pub fn key(&self, kind: Kind) -> SessionKey {
-        let mut session = [0; 32];
-        session.copy_from_slice(digest::digest(&digest::SHA256, self.bytes()).as_ref());
-        SessionKey { session, kind }
+    pub const fn key(&self, kind: Kind) -> SessionKey {
+        SessionKey { session: self.hash, kind }
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use engine::{Direction, Engine};
-pub use record::{Kept, SessionKey, Space};
+pub use record::{Kept, SessionKey, Space, is_unknown_subject};
 
 use crate::domain::audit::Event;
 

@@ -50,6 +50,14 @@ pub trait Kept: Serialize + DeserializeOwned + Send + Sync {
     fn key(key: &Self::Key) -> Vec<u8>;
 }
 
+/// The tag of subjects that don't exist.
+const UNKNOWN: u8 = b'u';
+
+/// Whether the key of a tally is one of a name that doesn't exist.
+pub fn is_unknown_subject(key: &[u8]) -> bool {
+    key.get(1) == Some(&UNKNOWN)
+}
+
 /// A browser's session (as the hash of its cookie) and one of its flows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionKey {
@@ -73,7 +81,7 @@ impl Kept for Tally {
     fn key(key: &Subject) -> Vec<u8> {
         match key {
             Subject::Known(account) => account_key(Self::SPACE, b'k', account),
-            Subject::Unknown { domain, name } => key_of(Self::SPACE, b'u', domain.as_str(), name),
+            Subject::Unknown { domain, name } => key_of(Self::SPACE, UNKNOWN, domain.as_str(), name),
         }
     }
 }

@@ -20,7 +20,7 @@ const ALWAYS: [(&str, &str); 10] = [
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types 'none'",
     ),
     ("x-content-type-options", "nosniff"),
@@ -82,7 +82,7 @@ impl<E: Endpoint> Endpoint for Guard<E> {
 }
 
 /// Headers for answers of the server itself and of this guard alike.
-fn decorate(headers: &mut HeaderMap, demo: bool) {
+pub(super) fn decorate(headers: &mut HeaderMap, demo: bool) {
     for (name, value) in ALWAYS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

@@ -17,11 +17,17 @@ mod user;
 
 use std::{net::IpAddr, sync::Arc};
 
-use poem::{Endpoint, IntoEndpoint as _, Request, Route, http::header};
+use poem::{
+    Endpoint, IntoEndpoint as _, Request, Response, Route,
+    http::{StatusCode, header},
+};
 
 use crate::{
-    domain::flow::Kind,
-    flows::{Services, session::SessionId},
+    domain::{
+        flow::Kind,
+        refusal::{Refusal, Service},
+    },
+    flows::{Error, Services, session::SessionId},
     render::{Language, Renderer},
 };
 
@@ -37,8 +43,6 @@ pub struct Site {
     pub hosts: Vec<String>,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.
     pub demo: bool,
-    /// Steps that run to their end even when the visitor leaves.
-    pub steps: tokio_util::task::TaskTracker,
 }
 
 /// All addresses, with the guard before them.
@@ -53,6 +57,22 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
         routes = routes.at(format!("/{kind}"), user::FlowPages { site: Arc::clone(&site), kind });
     }
     headers::Guard { site, inner: routes.into_endpoint() }
+}
+
+/// The page of an answer that the serve loop gives without asking the routes.
+pub fn bare_page(site: &Site, status: StatusCode) -> Response {
+    let language = &site.renderer.languages()[0];
+    let error = match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Error::Unavailable(Service::Busy, "the answer took too long".into())
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => Error::Internal("a request panicked".into()),
+        _ => Error::Refused(Refusal::NotFound),
+    };
+    let mut response = problem::page(site, language, None, &error).0;
+    response.set_status(status);
+    headers::decorate(response.headers_mut(), site.demo);
+    response
 }
 
 /// The cookie of the session.

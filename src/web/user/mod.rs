@@ -13,7 +13,7 @@ use poem::{
 };
 use serde::Serialize;
 
-use super::{LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, problem};
+use super::{LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, language::asked, problem};
 use crate::{
     domain::{
         flow::{Kind, Step},
@@ -139,28 +139,12 @@ impl Endpoint for FlowPages {
 }
 
 impl FlowPages {
-    /// Takes a step. It runs to its end even when the visitor leaves in the middle, and is answered no sooner than
-    /// the deadline of uniform replies.
+    /// Takes a step, and answers no sooner than the deadline of uniform replies. (That a step runs to its end even
+    /// when the visitor leaves in the middle is the serve loop's promise.)
     async fn post(&self, request: Request, language: Language) -> Response {
         let began = tokio::time::Instant::now();
         let deadline = u64::from(self.site.services.settings.load().security.reply_deadline_ms);
-        let (site, kind) = (Arc::clone(&self.site), self.kind);
-        let step = {
-            let (site, language) = (Arc::clone(&site), language.clone());
-            site.clone().steps.spawn(async move { take::take(&site, request, &language, kind).await })
-        };
-        let response = match step.await {
-            Ok(response) => response,
-            Err(error) => {
-                problem::page(
-                    &site,
-                    &language,
-                    Some(kind),
-                    &Error::Internal(format!("a step broke off: {error}")),
-                )
-                .0
-            }
-        };
+        let response = take::take(&self.site, request, &language, self.kind).await;
         if deadline > 0 {
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let due = (took / deadline + 1).saturating_mul(deadline);
@@ -223,7 +207,7 @@ fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: Option<
 
 /// Keeps the language that was asked for in the address.
 fn remember_language(request: &Request, language: &Language, response: &mut Response) {
-    if super::language::asked(request).is_some() {
+    if asked(request).is_some() {
         set_cookie(response, LANGUAGE_COOKIE, &language.code, Some(365 * 24 * 60 * 60));
     }
 }
