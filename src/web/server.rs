@@ -7,18 +7,16 @@
 use std::{
     any::Any,
     convert::Infallible,
-    io,
+    io, mem,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use hyper::{
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
     service::service_fn,
@@ -43,11 +41,16 @@ use crate::tls::acceptor::{Arrival, Limits, Listener, Open, Phase, Seat, Wait};
 /// How long a client may take to close its side once nothing is left to be said.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What is read of a body that the handler didn't want, in bytes.
+const DRAIN: usize = 64 * 1024;
+
 type BoxBody = http_body_util::combinators::BoxBody<Bytes, io::Error>;
 
 /// Draws the answers the loop gives without the endpoint, with the house's headers on them: 408 (the body
 /// took too long), 414 (the address is too long), 500 (a panic), 503 (the answer took too long, or too much
 /// at a time on one connection).
+///
+/// After 408, and where a body was left unread, an HTTP/1.1 connection is closed.
 pub type Page = Arc<dyn Fn(StatusCode) -> Response + Send + Sync>;
 
 /// Serves `endpoint` on all the listener's addresses until `shutdown`, then takes no new connection and
@@ -219,28 +222,66 @@ impl<E: Endpoint + 'static> Server<E> {
     ) -> http::Response<Reply> {
         let open = peer.seat.open();
         let (method, version) = (request.method().clone(), request.version());
-        let mut response = self.respond(peer, request).await;
-        if method == Method::HEAD || bodiless(response.status()) {
-            empty(&mut response);
+        let expects = request.headers().contains_key(header::EXPECT);
+        let rest = Arc::new(Mutex::new(Rest::default()));
+        let mut response = self.respond(peer, request, &rest).await;
+        let Rest { body: unread, late } = mem::take(&mut *lock(&rest));
+        if late {
+            response = (self.page)(StatusCode::REQUEST_TIMEOUT);
         }
-        if ends_connection(response.status()) && version < Version::HTTP_2 {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if method == Method::HEAD || bodiless(response.status()) {
+            take_body(&mut response);
+        }
+        if version < Version::HTTP_2 {
+            let closing = late || response.headers().contains_key(header::CONNECTION);
+            // A client that waits for "100 Continue" need not send what nobody wants.
+            let clean = match unread {
+                Some(body) if !closing && !expects => self.drain(body).await,
+                unread => unread.is_none(),
+            };
+            if late || !clean {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        } else if let Some(body) = unread {
+            self.drain(body).await;
         }
         http::Response::from(response).map(|body| Reply { body, open })
     }
 
-    async fn respond(self: &Arc<Self>, peer: &Arc<Peer>, request: http::Request<Incoming>) -> Response {
-        let uri = request.uri();
-        if uri.path_and_query().map_or(0, |path| path.as_str().len()) > self.limits.uri_bytes {
+    /// Reads what the handler left of the body; says whether it is all. An answer sent before is lost to many
+    /// clients: over HTTP/1.1 when the connection is then closed (RFC 9112 section 9.6), over HTTP/2 when the
+    /// stream is then reset.
+    async fn drain(&self, mut body: Incoming) -> bool {
+        let mut room = DRAIN;
+        let all = async {
+            while let Some(frame) = body.frame().await {
+                let length = frame.ok().and_then(|frame| frame.data_ref().map(Bytes::len)).unwrap_or(room);
+                if length >= room {
+                    return false;
+                }
+                room -= length;
+            }
+            true
+        };
+        timeout(self.limits.body, all).await.unwrap_or(false)
+    }
+
+    async fn respond(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        request: http::Request<Incoming>,
+        rest: &Arc<Mutex<Rest>>,
+    ) -> Response {
+        let address = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        let safe = request.method().is_safe();
+        let request = self.request(peer, request, rest);
+        if address > self.limits.uri_bytes {
             return (self.page)(StatusCode::URI_TOO_LONG);
         }
-        let safe = request.method().is_safe();
         // Streams may be reset and their requests run on: no more of those than there may be streams.
         if !safe && peer.seat.working() >= self.limits.streams as usize {
             return (self.page)(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let late = Arc::new(AtomicBool::new(false));
-        let request = self.request(peer, request, &late);
         let work = Arc::clone(self).work(Arc::clone(&peer.seat), request);
         let answer = if safe {
             timeout(self.limits.request, work).await
@@ -250,7 +291,6 @@ impl<E: Endpoint + 'static> Server<E> {
                 .await
         };
         match answer {
-            _ if late.load(Relaxed) => (self.page)(StatusCode::REQUEST_TIMEOUT),
             Ok(Ok(response)) => response,
             Ok(Err(_)) => {
                 // The panic hook has said what and where.
@@ -273,15 +313,15 @@ impl<E: Endpoint + 'static> Server<E> {
         AssertUnwindSafe(self.endpoint.get_response(request)).catch_unwind().await
     }
 
-    fn request(&self, peer: &Peer, request: http::Request<Incoming>, late: &Arc<AtomicBool>) -> Request {
+    fn request(&self, peer: &Peer, request: http::Request<Incoming>, rest: &Arc<Mutex<Rest>>) -> Request {
         let (parts, body) = request.into_parts();
         let body = if body.is_end_stream() {
             Body::empty()
         } else {
             Body::from(BoxBody::new(Upload {
-                body,
+                body: Some(body),
                 deadline: Box::pin(sleep(self.limits.body)),
-                late: Arc::clone(late),
+                rest: Arc::clone(rest),
                 seat: Arc::clone(&peer.seat),
                 waiting: None,
             }))
@@ -291,31 +331,40 @@ impl<E: Endpoint + 'static> Server<E> {
     }
 }
 
-/// After these the client's next bytes can't be trusted to be a request, or it is better gone.
-fn ends_connection(status: StatusCode) -> bool {
-    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::URI_TOO_LONG)
-}
-
 /// RFC 9110 sections 15.3.5 and 15.4.5: a body there would be taken for the next answer.
 fn bodiless(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// Takes the body off; its length stays told where it is known (RFC 9110 section 8.6).
-fn empty(response: &mut Response) {
+/// Takes the body off. To HEAD its length stays told where it is known (RFC 9110 section 9.3.2).
+fn take_body(response: &mut Response) {
     let body = BoxBody::from(response.take_body());
-    if response.status() == StatusCode::NO_CONTENT {
+    if bodiless(response.status()) {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     } else if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
         response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
     }
 }
 
+/// What a handler left behind of its request.
+#[derive(Default)]
+struct Rest {
+    /// The part of the body that wasn't read.
+    body: Option<Incoming>,
+    /// The body wasn't there in time.
+    late: bool,
+}
+
+fn lock(rest: &Mutex<Rest>) -> MutexGuard<'_, Rest> {
+    rest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A request's body, which must be there in time.
 struct Upload {
-    body: Incoming,
+    /// `None` once it has ended, well or not.
+    body: Option<Incoming>,
     deadline: Pin<Box<Sleep>>,
-    late: Arc<AtomicBool>,
+    rest: Arc<Mutex<Rest>>,
     seat: Arc<Seat>,
     waiting: Option<Wait>,
 }
@@ -328,13 +377,18 @@ impl HttpBody for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             self.waiting = None;
+            if !matches!(frame, Some(Ok(_))) {
+                self.body = None;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
-            self.late.store(true, Relaxed);
+            self.body = None;
             self.waiting = None;
+            lock(&self.rest).late = true;
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
         if self.waiting.is_none() {
@@ -344,11 +398,17 @@ impl HttpBody for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        lock(&self.rest).body = self.body.take().filter(|body| !body.is_end_stream());
     }
 }
 

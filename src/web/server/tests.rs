@@ -1,8 +1,11 @@
 //! The loop under slow, silent, greedy and ordinary clients, over real sockets.
 
-use std::{future::pending, net::SocketAddr, sync::atomic::AtomicUsize};
+use std::{
+    future::pending,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
-use http_body_util::BodyExt;
 use poem::endpoint::make;
 use rustls::{
     ClientConfig,
@@ -342,6 +345,45 @@ async fn a_body_that_stalls_or_drips_is_answered_with_408_and_the_end() {
     });
     assert!(answer(&mut reader).await.starts_with("HTTP/1.1 408"));
     timeout(SOON, drip).await.expect("the drip ends").unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_given_without_the_body_arrives_all_the_same() {
+    let served = Served::tls(quick());
+    // The body comes after the answer is ready.
+    let mut stream = served.connect_tls(b"http/1.1").await;
+    for _ in 0..2 {
+        stream.write_all(post("/nowhere", 5, "").as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        served.runs(0).await;
+        sleep(Duration::from_millis(20)).await;
+        let answer = ask(&mut stream, "12345").await;
+        assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("close"), "{answer}");
+    }
+    // It never comes, or is more than is read in vain.
+    for (length, body) in [(5, String::new()), (1_000_000, "x".repeat(100_000))] {
+        let mut stream = served.connect_tls(b"http/1.1").await;
+        let answer = ask(&mut stream, &post("/nowhere", length, &body)).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+    }
+    // Nobody asked for it.
+    let mut stream = served.connect_tls(b"http/1.1").await;
+    let polite = "POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    assert!(ask(&mut stream, polite).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn an_answer_given_without_the_body_arrives_over_http2_too() {
+    let served = Served::tls(quick());
+    let stream = served.connect_tls(b"h2").await;
+    let executor = TokioExecutor::new();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..20 {
+        let request = http::Request::post("https://localhost/nowhere").body("x".repeat(50_000)).unwrap();
+        assert_eq!(client.send_request(request).await.unwrap().status(), 404);
+    }
 }
 
 #[tokio::test]
