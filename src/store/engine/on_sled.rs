@@ -32,6 +32,8 @@ use super::{
 const GROUP: usize = 256;
 /// Batches that may wait.
 const QUEUE: usize = 4096;
+/// After so many batches the file beside the database is told how many there are.
+const NOTE_EVERY: u64 = 1000;
 /// How often a look is taken whether things are better.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -104,7 +106,7 @@ impl SledEngine {
         space.give_way();
         let files =
             Files { path: folder.join("db"), cache: options.cache, sentinel: Sentinel::of(folder), space };
-        let (db, file, install) = files.open_first()?;
+        let (db, file, mark) = files.open_first()?;
         let condition = match files.space.require() {
             Ok(()) => Condition::Writable,
             Err(why) => Condition::ReadOnly(why),
@@ -114,7 +116,8 @@ impl SledEngine {
         }
         let shared = Arc::new(Shared { db: RwLock::new(Some(db)), condition: RwLock::new(condition) });
         let (queue, jobs) = sync_channel(QUEUE);
-        let writer = Writer { shared: Arc::clone(&shared), files, file: Some(file), install };
+        let writer =
+            Writer { shared: Arc::clone(&shared), files, file: Some(file), mark, noted: mark.batches };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(&jobs))
@@ -242,7 +245,7 @@ impl Files {
 
     /// The first opening of this process: file and database must belong together; then the count of starts is raised
     /// in both.
-    fn open_first(&self) -> Result<(Db, File, [u8; 16]), Error> {
+    fn open_first(&self) -> Result<(Db, File, Mark), Error> {
         let io = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", self.path.display()));
         let fresh = !self.path.exists();
         let (db, file) = self.open()?;
@@ -267,12 +270,12 @@ impl Files {
             }
         };
         let epoch = mark.map_or(0, |mark| mark.epoch).max(known.map_or(0, |mark| mark.epoch)) + 1;
-        let next = Mark { install, epoch };
+        let next = Mark { install, epoch, batches: mark.map_or(0, |mark| mark.batches) };
         db.insert(sentinel::KEY, next.bytes()).map_err(fault)?;
         sync(&db, &file)?;
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)?;
         self.sentinel.write(next).map_err(io)?;
-        Ok((db, file, install))
+        Ok((db, file, next))
     }
 }
 
@@ -287,7 +290,10 @@ struct Writer {
     shared: Arc<Shared>,
     files: Files,
     file: Option<File>,
-    install: [u8; 16],
+    /// What the database's mark must at least be.
+    mark: Mark,
+    /// How many batches the file beside it was told of.
+    noted: u64,
 }
 
 impl Writer {
@@ -310,8 +316,17 @@ impl Writer {
         }
         if let (Ok(db), Some(file)) = (self.shared.db(), &self.file) {
             let _ = sync(&db, file);
+            self.note();
         }
         self.shared.set_db(None);
+    }
+
+    /// Tells the file beside the database how many batches there are.
+    fn note(&mut self) {
+        match self.files.sentinel.write(self.mark) {
+            Ok(()) => self.noted = self.mark.batches,
+            Err(error) => tracing::warn!(%error, "store.id could not be brought up to date"),
+        }
     }
 
     /// Writes a group and answers it.
@@ -352,15 +367,21 @@ impl Writer {
             }
             answers.push((job.answer, result));
         }
+        let applied = answers.iter().filter(|(_, result)| result.is_ok()).count() as u64;
+        let mark = Mark { batches: self.mark.batches + applied, ..self.mark };
         let synced = match fatal {
             Some(error) => Err(error),
-            None if answers.iter().all(|(_, result)| result.is_err()) => Ok(()),
-            None => catch_unwind(AssertUnwindSafe(|| sync(&db, file)))
-                .unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into()))),
+            None if applied == 0 => Ok(()),
+            None => catch_unwind(AssertUnwindSafe(|| {
+                db.insert(sentinel::KEY, mark.bytes()).map_err(fault)?;
+                sync(&db, file)
+            }))
+            .unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into()))),
         };
         drop(db);
-        if let Err(error) = &synced {
-            self.close(error.to_string());
+        match &synced {
+            Ok(()) => self.mark = mark,
+            Err(error) => self.close(error.to_string()),
         }
         for (answer, result) in answers {
             // What was applied but not synced is not promised to anyone.
@@ -369,6 +390,9 @@ impl Writer {
                 (_, result) => result,
             };
             let _ = answer.send(result);
+        }
+        if self.mark.batches >= self.noted + NOTE_EVERY {
+            self.note();
         }
     }
 
@@ -403,8 +427,12 @@ impl Writer {
     fn reopen(&self) -> Result<(Db, File), Error> {
         let (db, file) = self.files.open()?;
         match Files::mark_of(&db)? {
-            Some(mark) if mark.install == self.install => Ok((db, file)),
-            _ => Err(Error::Damaged("the database is not the one that was open before".into())),
+            Some(mark) if mark.install == self.mark.install && mark.batches >= self.mark.batches => {
+                Ok((db, file))
+            }
+            _ => Err(Error::Damaged(
+                "the database is not the one that was open before, or lost its latest writes".into(),
+            )),
         }
     }
 }

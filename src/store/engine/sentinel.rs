@@ -1,5 +1,6 @@
-//! A small file beside the database that knows it: which one it is and how often it was opened. It notices a database
-//! that was emptied, exchanged or put back to an earlier state, none of which the database could notice itself.
+//! A small file beside the database that knows it: which one it is, how often it was opened and how many batches it
+//! has. It notices a database that was emptied, exchanged, put back to an earlier state or lost its tail, none of
+//! which the database could notice itself.
 
 use std::{
     fs,
@@ -13,23 +14,28 @@ use aws_lc_rs::digest;
 /// Where the database keeps its side of it.
 pub(super) const KEY: &[u8] = b"\0sentinel";
 
-/// Which database it is, and how often it was opened.
+/// Which database it is, how often it was opened, and how many batches were made durable in it. The database's own
+/// mark is written with every group of batches, the file's now and then and at the end: it may only be behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Mark {
     pub install: [u8; 16],
     pub epoch: u64,
+    pub batches: u64,
 }
 
 impl Mark {
     pub fn bytes(self) -> Vec<u8> {
         let mut bytes = self.install.to_vec();
         bytes.extend(self.epoch.to_be_bytes());
+        bytes.extend(self.batches.to_be_bytes());
         bytes
     }
 
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let (install, epoch) = bytes.split_at_checked(16)?;
-        Some(Self { install: install.try_into().ok()?, epoch: u64::from_be_bytes(epoch.try_into().ok()?) })
+        let (install, counts) = bytes.split_at_checked(16)?;
+        let (epoch, batches) = counts.split_at_checked(8)?;
+        let count = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        Some(Self { install: install.try_into().ok()?, epoch: count(epoch)?, batches: count(batches)? })
     }
 }
 
@@ -101,6 +107,11 @@ pub(super) fn judge(file: Option<Mark>, database: Option<Mark>, empty: bool) -> 
             "the file store.id (start {}) is older than the database (start {}); put both back from the same backup",
             file.epoch, database.epoch
         )),
+        (Some(file), Some(database)) if database.batches < file.batches => Err(format!(
+            "the database is damaged: at least {} of its latest writes are missing; restore the data folder from a \
+             backup. Keep the damaged files until that is done",
+            file.batches - database.batches
+        )),
         (Some(_), Some(_)) => Ok(()),
     }
 }
@@ -122,7 +133,7 @@ mod tests {
     use super::*;
 
     const fn mark(install: u8, epoch: u64) -> Option<Mark> {
-        Some(Mark { install: [install; 16], epoch })
+        Some(Mark { install: [install; 16], epoch, batches: 10 })
     }
 
     #[test]
@@ -141,6 +152,13 @@ mod tests {
         ] {
             assert_eq!(judge(file, database, empty).is_ok(), good, "{file:?} {database:?} {empty}");
         }
+    }
+
+    #[test]
+    fn a_database_that_lost_its_tail_is_refused() {
+        let shorter = mark(1, 4).map(|mark| Mark { batches: 9, ..mark });
+        assert!(judge(mark(1, 4), shorter, false).unwrap_err().contains("1 of its latest writes"));
+        assert!(judge(shorter, mark(1, 4), false).is_ok(), "the file may be behind");
     }
 
     #[test]
