@@ -3,6 +3,10 @@
 //!
 //! It answers questions and carries out writes; it must not know who may do what: the flows decide that.
 
+pub mod active_directory;
+pub mod demo;
+mod matching;
+
 use async_trait::async_trait;
 
 use crate::domain::{

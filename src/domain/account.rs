@@ -229,6 +229,8 @@ pub struct Account {
     pub password_last_set: i64,
     /// tokenGroups: every security group incl. nested and primary ones, as text SIDs.
     pub group_sids: Vec<String>,
+    /// Whether the controller can enforce history and minimum age at a reset (the policy-hints control).
+    pub enforces_history: bool,
     /// The password and lockout policy that applies to this account.
     pub policy: PasswordPolicy,
 }

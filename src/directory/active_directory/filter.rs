@@ -1,0 +1,53 @@
+//! Search filters: the only place where typed text meets LDAP's filter grammar (RFC 4515).
+
+use ldap3::ldap_escape;
+
+use crate::domain::account::LogonName;
+
+/// Every object that has an account's attributes, computers and managed service accounts included: what they are
+/// is told by the entry, so that they can be refused by name.
+const ACCOUNTS: &str = "(objectClass=user)";
+
+/// The filter that finds the accounts of a name. May match more than is meant, see [`super::super::matching`].
+pub fn by_name(name: &LogonName) -> String {
+    let sam = |name: &str| format!("(sAMAccountName={})", ldap_escape(name));
+    match name {
+        LogonName::Sam(name) => format!("(&{ACCOUNTS}{})", sam(name)),
+        // A sAMAccountName may hold an @, so the whole may be one.
+        LogonName::Upn { full, sam: implicit } => format!(
+            "(&{ACCOUNTS}(|(userPrincipalName={}){}{}))",
+            ldap_escape(full.as_str()),
+            sam(full),
+            implicit.as_deref().map(sam).unwrap_or_default(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_never_becomes_grammar() {
+        for (typed, escaped) in [
+            ("*", "\\2a"),
+            (")(objectClass=*", "\\29\\28objectClass=\\2a"),
+            ("\\2a", "\\5c2a"),
+            ("trail ", "trail "),
+            ("müller", "müller"),
+        ] {
+            let filter = by_name(&LogonName::Sam(typed.into()));
+            assert_eq!(filter, format!("(&(objectClass=user)(sAMAccountName={escaped}))"));
+        }
+    }
+
+    #[test]
+    fn a_upn_of_the_domain_is_also_a_logon_name() {
+        let name = LogonName::Upn { full: "mary@corp.example".into(), sam: Some("mary".into()) };
+        assert_eq!(
+            by_name(&name),
+            "(&(objectClass=user)(|(userPrincipalName=mary@corp.example)(sAMAccountName=mary@corp.example)\
+             (sAMAccountName=mary)))"
+        );
+    }
+}
