@@ -257,7 +257,7 @@ async fn reload_on_hangup(certificates: Arc<Certificates>, shutdown: Cancellatio
         match reloaded {
             Ok(Ok(changed)) => tracing::info!(changed, "the certificate was read again"),
             Ok(Err(error)) => {
-                tracing::error!(%error, "the certificate could not be read again; the old one stays")
+                tracing::error!(%error, "the certificate could not be read again; the old one stays");
             }
             Err(error) => tracing::error!(%error, "reading the certificate again broke off"),
         }

@@ -80,7 +80,12 @@ pub async fn begin(
     services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
     match answers {
         None => Ok(Next::Moved(Some(fresh))),
-        Some(Err(problems)) => Ok(Next::Wrong(problems, Some(fresh))),
+        Some(Err(problems)) => {
+            let code = problems.code();
+            let failure = write::audit(services, &owner, Kind::Enroll, Outcome::Failure, &account, code);
+            note_failure(services, failure).await;
+            Ok(Next::Wrong(problems, Some(fresh)))
+        }
         Some(Ok(answers)) => {
             keep(services, &owner, account, answers).await?;
             Ok(Next::Moved(Some(fresh)))

@@ -186,7 +186,7 @@ pub enum Place {
     /// At its first page, because too much time went by.
     Expired,
     /// Under way.
-    UnderWay(Found<Flow>),
+    UnderWay(Box<Found<Flow>>),
 }
 
 /// Finds out where a visitor is.
@@ -194,7 +194,7 @@ pub async fn locate(services: &Services, visitor: &Visitor, kind: Kind) -> Resul
     Ok(match services.store.find::<Flow>(&visitor.key(kind)).await? {
         None => Place::Start,
         Some(flow) if flow.is_over(services.idle_timeout(), services.now()) => Place::Expired,
-        Some(flow) => Place::UnderWay(flow),
+        Some(flow) => Place::UnderWay(Box::new(flow)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Writing to the directory: an intent is kept before, the result after, and what lies between is settled by reading.
 
-use super::{Error, Next, Services, Visitor, event, session::SessionId};
+use super::{Error, Next, Services, Visitor, event};
 use crate::{
     directory,
     domain::{
@@ -130,7 +130,8 @@ pub(super) async fn conclude(
     (ending, back): (Ending, Option<Step>),
     result: Result<(), directory::Error>,
 ) -> Result<Next, Error> {
-    let fresh = || fresh_session(visitor);
+    // Under which session the flow goes on, for the visitor's cookie.
+    let session = || Some(visitor.session.clone());
     match result {
         Ok(()) => {
             if let Err(error) = finish(services, visitor, kind, flow, account, ending).await {
@@ -138,13 +139,13 @@ pub(super) async fn conclude(
                 // and is settled when the store is back.
                 tracing::error!(%error, account = %account.key.guid, "done in the directory, but not yet noted here");
             }
-            Ok(Next::Moved(fresh()))
+            Ok(Next::Moved(session()))
         }
         Err(directory::Error::Refused(directory::Refused::Policy(rule), text)) => {
             tracing::info!(account = %account.key.guid, reply = text, "the directory refused the password");
             let problem = problem_of(rule, account);
             take_back(services, visitor, kind, flow, &account.key, back, problem.code()).await?;
-            Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), fresh()))
+            Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), session()))
         }
         Err(error @ directory::Error::OutcomeUnknown(_)) => Err(error.into()),
         Err(error) => {
@@ -153,10 +154,6 @@ pub(super) async fn conclude(
             Err(error)
         }
     }
-}
-
-fn fresh_session(visitor: &Visitor) -> Option<SessionId> {
-    Some(visitor.session.clone())
 }
 
 /// The sentence for a rule that the directory found broken.

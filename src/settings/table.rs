@@ -151,7 +151,7 @@ macro_rules! tab {
             ];
 
             /// Checks the bounds of the numbers.
-            #[allow(unused_variables, reason = "a tab may have no numbers")]
+            #[allow(unused_variables, clippy::ptr_arg, reason = "a tab may have no numbers")]
             pub(super) fn check(&self, prefix: &str, faults: &mut Vec<$crate::settings::Fault>) {
                 $( $(
                     let value = $crate::settings::table::Kind::number(&self.$key);
