@@ -48,82 +48,25 @@ impl<Purpose> Verified<Purpose> {
     }
 }
 
-/// Takes an answer to the question that the flow stands at.
+/// Takes an answer to the question that the flow stands at. All of it happens within the subject's turn: of parallel
+/// answers each finds what the one before it left behind, and the same one sent twice is one.
 pub async fn answer(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: Found<Flow>,
+    seen: Found<Flow>,
     answer: Answer,
 ) -> Result<Next, Error> {
-    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
-    let spent = match spend(services, visitor, kind, &flow, questions, &answer).await? {
-        Spending::Spent(spent) => *spent,
-        Spending::KnownWrong => return Ok(wrong()),
-        Spending::Moved => return Ok(Next::Moved(None)),
-    };
-    let Spent { flow, enrollment } = spent;
-    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
-
-    let compared = compare(services, questions, enrollment.as_ref(), answer).await;
-    let (right, renewed) = match compared {
-        Ok(compared) => compared,
-        Err(error) => {
-            // Nothing was compared, so nothing was learned: the try is given back.
-            attempt::count(services, &questions.subject, Tally::refund_answer).await?;
-            return Err(error);
-        }
-    };
-    match (&questions.asked, enrollment) {
-        (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
-            let at =
-                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
-            let enrollment = renew(services, account, enrollment, *index, renewed).await?;
-            if index + 1 < enrollment.questions.len() {
-                attempt::count(services, &questions.subject, Tally::refund_answer).await?;
-                let next = Questions { subject: questions.subject.clone(), asked: at, tried: Vec::new() };
-                return advance(services, visitor, kind, &flow, Step::Question(next)).await;
-            }
-            attempt::count(services, &questions.subject, Tally::forgive_answers).await?;
-            proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
-        }
-        _ => refuse_wrong(services, visitor, kind, &flow, &questions.subject).await,
-    }
-}
-
-fn wrong() -> Next {
-    Next::Wrong(Problems::of(Field::AnswerOnly, Problem::AnswerWrong), None)
-}
-
-struct Spent {
-    flow: Found<Flow>,
-    enrollment: Option<Found<Enrollment>>,
-}
-
-enum Spending {
-    Spent(Box<Spent>),
-    KnownWrong,
-    Moved,
-}
-
-/// Spends one try, durably, before anything is compared.
-async fn spend(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    seen: &Found<Flow>,
-    questions: &Questions,
-    answer: &Answer,
-) -> Result<Spending, Error> {
-    let key = visitor.key(kind);
-    let limit = services.settings.load().security.wrong_answers_until_lockout;
-    let _turn = services.turns.of(&questions.subject).await;
+    let Step::Question(questions) = &seen.step else { return Ok(Next::Moved(None)) };
+    let subject = &questions.subject;
+    let _turn = services.turns.of(subject).await;
     // Read again inside the turn: a parallel answer may have moved the flow on.
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Spending::Moved) };
-    let Step::Question(current) = &flow.step else { return Ok(Spending::Moved) };
-    if flow.nonce != seen.nonce || current.asked != questions.asked {
-        return Ok(Spending::Moved);
-    }
+    let key = visitor.key(kind);
+    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Next::Moved(None)) };
+    let current = match &flow.step {
+        Step::Question(current) if flow.nonce == seen.nonce && current.asked == questions.asked => current,
+        _ => return Ok(Next::Moved(None)),
+    };
     let enrollment = match &current.asked {
         Asked::Decoy(_) => None,
         Asked::Enrolled { account, enrolled_at, .. } => {
@@ -137,40 +80,57 @@ async fn spend(
             }
         }
     };
-    let index = match &current.asked {
+    let mark = mark(services, &flow, &current.asked, &answer);
+    if current.tried.contains(&mark) {
+        return Ok(wrong());
+    }
+    // One try is spent, durably, before anything is compared.
+    let limit = services.settings.load().security.wrong_answers_until_lockout;
+    let now = services.now();
+    let allowance = attempt::count(services, subject, |tally| tally.spend_answer(limit, now)).await?;
+    if allowance != Allowance::Granted {
+        services.store.batch().remove(&key, &flow).commit().await?;
+        return Err(Error::Refused(Refusal::RegainLockout));
+    }
+    let (right, renewed) = match compare(services, current, enrollment.as_ref(), answer).await {
+        Ok(compared) => compared,
+        Err(error) => {
+            // Nothing was compared, so nothing was learned: the try is given back.
+            attempt::count(services, subject, Tally::refund_answer).await?;
+            return Err(error);
+        }
+    };
+    match (&current.asked, enrollment) {
+        (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
+            let at =
+                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
+            let enrollment = renew(services, account, enrollment, *index, renewed).await?;
+            if index + 1 < enrollment.questions.len() {
+                attempt::count(services, subject, Tally::refund_answer).await?;
+                let next = Questions { subject: subject.clone(), asked: at, tried: Vec::new() };
+                return advance(services, visitor, kind, &flow, Step::Question(next)).await;
+            }
+            attempt::count(services, subject, Tally::forgive_answers).await?;
+            proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
+        }
+        _ => refuse_wrong(services, visitor, kind, &flow, mark).await,
+    }
+}
+
+fn wrong() -> Next {
+    Next::Wrong(Problems::of(Field::AnswerOnly, Problem::AnswerWrong), None)
+}
+
+/// By what an answer to this question of this flow is known again.
+fn mark(services: &Services, flow: &Flow, asked: &Asked, answer: &Answer) -> [u8; 8] {
+    let index = match asked {
         Asked::Enrolled { index, .. } => *index as u64,
         Asked::Decoy(_) => 0,
     };
     let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, &index.to_be_bytes(), answer.bytes()]);
     let mut mark = [0; 8];
     mark.copy_from_slice(&hash[..8]);
-    if current.tried.contains(&mark) {
-        return Ok(Spending::KnownWrong);
-    }
-    let found = services.store.find::<Tally>(&current.subject).await?;
-    let mut tally = found.clone().map(Found::into_inner).unwrap_or_default();
-    let now = services.now();
-    if tally.spend_answer(limit, now) != Allowance::Granted {
-        services.store.batch().remove(&key, &flow).commit().await?;
-        return Err(Error::Refused(Refusal::RegainLockout));
-    }
-    let mut marked = flow.clone().into_inner();
-    marked.touched_at = now;
-    if let Step::Question(step) = &mut marked.step {
-        step.tried.push(mark);
-        // Only as many as there are tries matter; without a lockout the latest few do.
-        let most = if limit == 0 { 16 } else { limit as usize };
-        let excess = step.tried.len().saturating_sub(most);
-        step.tried.drain(..excess);
-    }
-    let batch = services.store.batch().write(&current.subject, found.as_ref(), &tally);
-    match batch.replace(&key, &flow, &marked).commit().await {
-        Ok(()) => {}
-        Err(store::Error::Conflict) => return Ok(Spending::Moved),
-        Err(error) => return Err(error.into()),
-    }
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Spending::Moved) };
-    Ok(Spending::Spent(Box::new(Spent { flow, enrollment })))
+    mark
 }
 
 /// Compares the answer; for a decoy with a hash that no answer has, so that it takes as long. With a right answer
@@ -282,38 +242,43 @@ async fn proven(
     }
 }
 
-/// The answer was wrong: the count stands, and the last of them locks.
+/// The answer was wrong: the count stands, the answer is marked as tried, and the last of them locks.
 async fn refuse_wrong(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
-    subject: &Subject,
+    mark: [u8; 8],
 ) -> Result<Next, Error> {
+    let mut marked = flow.clone().into_inner();
+    let Step::Question(step) = &mut marked.step else { return Ok(Next::Moved(None)) };
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let now = services.now();
-    let turn = services.turns.of(subject).await;
-    let locks = attempt::count(services, subject, |tally| tally.lock_if_spent(limit, now)).await?;
-    drop(turn);
-    let mut failure = event(
-        services,
-        visitor,
-        kind,
-        Outcome::Failure,
-        (&flow.username, &flow.domain),
-        Problem::AnswerWrong.code(),
-    );
-    if let Subject::Known(account) = subject {
+    let locks = attempt::count(services, &step.subject, |tally| tally.lock_if_spent(limit, now)).await?;
+    let who = (flow.username.as_str(), &flow.domain);
+    let mut failure = event(services, visitor, kind, Outcome::Failure, who, Problem::AnswerWrong.code());
+    if let Subject::Known(account) = &step.subject {
         failure.account = Some(account.guid);
     }
-    if !locks {
-        note_failure(services, failure).await;
-        return Ok(wrong());
+    step.tried.push(mark);
+    // Only as many as there are tries matter; without a lockout the latest few do.
+    let most = if limit == 0 { 16 } else { limit as usize };
+    let excess = step.tried.len().saturating_sub(most);
+    step.tried.drain(..excess);
+    marked.touched_at = now;
+
+    let (key, batch) = (visitor.key(kind), services.store.batch().event(&failure));
+    let batch = if locks {
+        let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
+        batch.event(&lockout).remove(&key, flow)
+    } else {
+        batch.replace(&key, flow, &marked)
+    };
+    match batch.commit().await {
+        Ok(()) => {}
+        // The visitor gave up or began anew in the meantime: what happened is written down all the same.
+        Err(store::Error::Conflict) => note_failure(services, failure).await,
+        Err(error) => return Err(error.into()),
     }
-    let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
-    let batch = services.store.batch().event(&failure).event(&lockout);
-    match batch.remove(&visitor.key(kind), flow).commit().await {
-        Ok(()) | Err(store::Error::Conflict) => Err(Error::Refused(Refusal::RegainLockout)),
-        Err(error) => Err(error.into()),
-    }
+    if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
 }

@@ -50,7 +50,8 @@ async fn only_letters_and_digits_of_an_answer_count_and_not_their_case() {
     let (_app, mut alice) = TestApp::new().with_user("alice").await;
     alice.enrolls().await;
     // Enrolled as "Blåhaj no. 1" and so on; å also comes as a and a combining ring.
-    for spelling in ["BLÅHAJ NO ", "blåhajno", "Bla\u{30a}haj, no.", "  blåhaj\u{a0}-no\t", "ＢＬåhaj no"] {
+    for spelling in ["BLÅHAJ NO ", "blåhajno", "Bla\u{30a}haj, no.", "  blåhaj\u{a0}-no\t", "ＢＬåhaj no"]
+    {
         let mut visitor = alice.elsewhere();
         visitor.begins("unlock").await;
         for number in 1..=3 {
