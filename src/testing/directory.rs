@@ -8,9 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 
 use crate::{
-    directory::{
-        Directory, Error, Finding, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory,
-    },
+    directory::{Directory, Error, Finding, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory},
     domain::{
         account::{Account, Domain, LogonName, ObjectGuid},
         secret::Password,

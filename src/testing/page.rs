@@ -136,7 +136,10 @@ impl Page {
             let ids: Vec<_> = described.split(' ').collect();
             assert!(ids.contains(&format!("{field}-error").as_str()), "{field} says not what is wrong");
             for id in ids {
-                assert!(self.html.contains(&format!(" id=\"{id}\"")), "{field} is described by {id}: missing");
+                assert!(
+                    self.html.contains(&format!(" id=\"{id}\"")),
+                    "{field} is described by {id}: missing"
+                );
             }
         }
         marked
@@ -152,6 +155,18 @@ impl Page {
             .map(|option| {
                 let tag = &option[..option.find('>').unwrap()];
                 (attribute_of(tag, "value").unwrap(), tag.ends_with(" selected"))
+            })
+            .collect()
+    }
+
+    /// The addresses the page leads to or loads, in order.
+    pub fn links(&self) -> Vec<String> {
+        [" href=\"", " src=\""]
+            .iter()
+            .flat_map(|start| self.html.match_indices(start))
+            .map(|(at, start)| {
+                let rest = &self.html[at + start.len()..];
+                unescape(&rest[..rest.find('"').unwrap()])
             })
             .collect()
     }
@@ -217,7 +232,15 @@ fn text_of(html: &str) -> String {
 }
 
 fn unescape(text: &str) -> String {
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#39;", "'"), ("&#x2f;", "/"), ("&amp;", "&")]
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#x27;", "'"),
+        ("&#39;", "'"),
+        ("&#x2f;", "/"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

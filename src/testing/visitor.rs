@@ -256,9 +256,8 @@ impl Visitor {
     pub async fn changes_password(&mut self, new: &str) -> Page {
         self.begins("change").await;
         let old = self.password.clone();
-        let page = self
-            .finishes(&[("old_password", &old), ("new_password", new), ("confirm_password", new)])
-            .await;
+        let page =
+            self.finishes(&[("old_password", &old), ("new_password", new), ("confirm_password", new)]).await;
         new.clone_into(&mut self.password);
         page
     }

@@ -26,7 +26,12 @@ async fn logs_on(app: &TestApp, name: &str, password: &str) -> bool {
 }
 
 fn is_refused(page: &Page, flow: &str) {
-    assert_eq!((page.code(), page.flow().as_str(), page.step().as_str()), (403, flow, "error"), "{}", page.text());
+    assert_eq!(
+        (page.code(), page.flow().as_str(), page.step().as_str()),
+        (403, flow, "error"),
+        "{}",
+        page.text()
+    );
     assert!(page.reference().starts_with("R-"), "{}", page.text());
 }
 
@@ -180,23 +185,21 @@ async fn enrolling_again_replaces_questions_and_answers() {
     assert_eq!(again.submit(&fields).await.step(), "finished");
     let second = app.enrollment(&app.account("alice").await.key).await.unwrap();
     assert!(second.enrolled_at > first.enrolled_at);
-    again.answers = questions
-        .into_iter()
-        .zip(["one new", "two new", "three new"].map(str::to_owned))
-        .collect();
+    again.answers =
+        questions.into_iter().zip(["one new", "two new", "three new"].map(str::to_owned)).collect();
     again.elsewhere().unlocks().await;
 }
 
 #[tokio::test]
 async fn whoever_proves_the_password_first_sees_the_questions_of_before() {
-    let (_app, mut alice) = TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+    let (_app, mut alice) =
+        TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
     alice.enrolls().await;
     let mut again = alice.elsewhere();
     let page = again.open("/enroll").await;
     assert_eq!(page.value("question1"), None);
-    let page = again
-        .submit(&[("username", "alice"), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)])
-        .await;
+    let page =
+        again.submit(&[("username", "alice"), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)]).await;
     assert_eq!((page.code(), page.step().as_str()), (200, "credentials"));
     for number in 1..=3 {
         let chosen = page.value(&format!("question{number}")).unwrap();
@@ -208,7 +211,8 @@ async fn whoever_proves_the_password_first_sees_the_questions_of_before() {
 
 #[tokio::test]
 async fn a_wrong_enrollment_names_every_fault_and_keeps_what_was_chosen() {
-    let (app, mut alice) = TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+    let (app, mut alice) =
+        TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
     let page = alice.open("/enroll").await;
     let options = page.options("question1");
     let (first, second) = (&options[1].0, &options[2].0);
@@ -282,7 +286,8 @@ async fn own_questions_are_written_kept_and_asked() {
 
 #[tokio::test]
 async fn the_e_mail_address_is_kept_when_it_is_asked_for() {
-    let (app, mut alice) = TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+    let (app, mut alice) =
+        TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
     alice.enrolls().await;
     let enrollment = app.enrollment(&app.account("alice").await.key).await.unwrap();
     assert_eq!(enrollment.email.unwrap().as_str(), "mary@elsewhere.example");
@@ -290,11 +295,9 @@ async fn the_e_mail_address_is_kept_when_it_is_asked_for() {
 
 #[tokio::test]
 async fn disabled_expired_and_privileged_accounts_are_refused_but_only_told_so_when_proved() {
-    for (name, said) in [
-        ("dave", "switched off"),
-        ("grace", "has expired"),
-        ("admin", "Not for administrators"),
-    ] {
+    for (name, said) in
+        [("dave", "switched off"), ("grace", "has expired"), ("admin", "Not for administrators")]
+    {
         let (app, mut person) = TestApp::new().with_user(name).await;
         let fields = person.fills_enroll().await;
         let wrong: Vec<_> = fields
