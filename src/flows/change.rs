@@ -82,7 +82,12 @@ async fn change(
     new: &Password,
 ) -> Result<Next, Error> {
     let turn = services.turns.of(subject).await;
-    // Read again inside the turn: tries made while waiting for it have counted.
+    // Read again inside the turn: the same form sent twice costs one try, and tries made while waiting for it have
+    // counted.
+    let flow = match services.store.find::<Flow>(&visitor.key(Kind::Change)).await? {
+        Some(now) if now.step == Step::Credentials && now.nonce == flow.nonce => now,
+        _ => return Ok(Next::Moved(None)),
+    };
     let account = directory.load(account.key.guid).await?.unwrap_or(account);
     if !attempt::may_try_password(services, subject, Some(&account)).await? {
         note_failure(

@@ -77,17 +77,18 @@ impl Endpoint for Menu {
     }
 }
 
+/// Whether all that was begun in this session is done, and something was.
 async fn has_finished(site: &Site, request: &Request, session: SessionId) -> bool {
     let visitor = Visitor { address: address(request), language: String::new(), session };
+    let mut finished = false;
     for kind in Kind::ALL {
-        if let Ok(Place::UnderWay(flow)) = flows::locate(&site.services, &visitor, kind).await {
-            if !matches!(flow.step, Step::Finished(_)) {
-                return false;
-            }
-            return true;
+        match flows::locate(&site.services, &visitor, kind).await {
+            Ok(Place::UnderWay(flow)) if matches!(flow.step, Step::Finished(_)) => finished = true,
+            Ok(Place::Start | Place::Expired) => {}
+            Ok(Place::UnderWay(_)) | Err(_) => return false,
         }
     }
-    false
+    finished
 }
 
 fn is_shown(settings: &Settings, kind: Kind) -> bool {
