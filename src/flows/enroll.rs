@@ -166,7 +166,7 @@ async fn keep(
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
             email: answers.email.clone(),
-            language: Some(visitor.language.clone()),
+            language: visitor.language.clone(),
             enrolled_at: now,
             reset_at: old.as_ref().and_then(|old| old.reset_at),
             unlocked_at: old.as_ref().and_then(|old| old.unlocked_at),

@@ -9,7 +9,7 @@ use crate::{
         lockout::{Allowance, Subject, Tally},
         refusal::Refusal,
     },
-    store::keyring::keyed_hash,
+    store::{self, keyring::keyed_hash},
 };
 
 /// A name as typed and understood.
@@ -84,8 +84,16 @@ async fn start(
         domain: who.domain,
         step,
     };
-    services.store.batch().put(&visitor.key(kind), &flow).commit().await?;
-    Ok(Next::Moved(None))
+    let key = visitor.key(kind);
+    let before = services.store.find::<Flow>(&key).await?;
+    // A write that is not settled is not forgotten because someone begins anew.
+    if before.as_ref().is_some_and(|before| matches!(before.step, Step::Writing(_))) {
+        return Ok(Next::Moved(None));
+    }
+    match services.store.batch().write(&key, before.as_ref(), &flow).commit().await {
+        Ok(()) | Err(store::Error::Conflict) => Ok(Next::Moved(None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The question for a name that has none: always the same for the same name, drawn from the default language's list,

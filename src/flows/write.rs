@@ -82,7 +82,9 @@ fn dated(
     let now = Some(services.now());
     let mut enrollment = found.clone().into_inner();
     enrollment.account_name.clone_from(&account.sam_account_name);
-    enrollment.language = Some(visitor.language.clone());
+    if let Some(language) = &visitor.language {
+        enrollment.language = Some(language.clone());
+    }
     match ending {
         Ending::Reset { .. } => enrollment.reset_at = now,
         Ending::Unlocked { .. } => enrollment.unlocked_at = now,
@@ -92,7 +94,8 @@ fn dated(
     enrollment
 }
 
-/// The write was not carried out: the flow goes back to `step`, and why is written down.
+/// The write was not carried out: the flow goes back to `step`. Why is written down as `detail`; `None` where that is
+/// left to whoever draws the error, with the reference number.
 pub(super) async fn take_back(
     services: &Services,
     visitor: &Visitor,
@@ -100,13 +103,16 @@ pub(super) async fn take_back(
     flow: &Found<Flow>,
     account: &AccountKey,
     step: Option<Step>,
-    detail: &str,
+    detail: Option<&str>,
 ) -> Result<(), Error> {
     let key = visitor.key(kind);
-    let mut failure =
-        event(services, visitor, kind, Outcome::Failure, (&flow.username, &flow.domain), detail);
-    failure.account = Some(account.guid);
-    let batch = services.store.batch().event(&failure);
+    let mut batch = services.store.batch();
+    if let Some(detail) = detail {
+        let who = (flow.username.as_str(), &flow.domain);
+        let mut failure = event(services, visitor, kind, Outcome::Failure, who, detail);
+        failure.account = Some(account.guid);
+        batch = batch.event(&failure);
+    }
     let batch = match step {
         Some(step) => {
             let back = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
@@ -144,13 +150,13 @@ pub(super) async fn conclude(
         Err(directory::Error::Refused(directory::Refused::Policy(rule), text)) => {
             tracing::info!(account = %account.key.guid, reply = text, "the directory refused the password");
             let problem = problem_of(rule, account);
-            take_back(services, visitor, kind, flow, &account.key, back, problem.code()).await?;
+            take_back(services, visitor, kind, flow, &account.key, back, Some(problem.code())).await?;
             Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), session()))
         }
         Err(error @ directory::Error::OutcomeUnknown(_)) => Err(error.into()),
         Err(error) => {
             let error = Error::from(error);
-            take_back(services, visitor, kind, flow, &account.key, back, error.code()).await?;
+            take_back(services, visitor, kind, flow, &account.key, back, None).await?;
             Err(error)
         }
     }

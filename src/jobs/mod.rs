@@ -1,7 +1,7 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
 //! names that don't exist are forgotten.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,7 @@ async fn end_flows(services: &Services) -> Result<(), store::Error> {
 /// The one whose flow it is, as far as its key tells.
 fn absent_visitor(key: &[u8]) -> Option<Visitor> {
     let session = SessionId::of_record(key.get(1..33)?.try_into().ok()?);
-    Some(Visitor { address: IpAddr::from([0, 0, 0, 0]), language: String::new(), session })
+    Some(Visitor { address: None, language: None, session })
 }
 
 /// Forgets counts of names that don't exist, long after they were last touched.

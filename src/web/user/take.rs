@@ -55,8 +55,8 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
     let settings = services.settings.load_full();
     let session = crate::web::session(&request);
     let visitor = Visitor {
-        address,
-        language: language.code.clone(),
+        address: Some(address),
+        language: Some(language.code.clone()),
         session: match session.clone().map_or_else(SessionId::new, Ok) {
             Ok(session) => session,
             Err(error) => return problem::page(site, language, Some(kind), &error).0,
