@@ -19,7 +19,10 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    directory::{Directory, demo::DemoDirectory},
+    directory::{
+        Directory,
+        demo::{DemoDirectory, SAMPLE_USERS, SampleUser, Standing},
+    },
     domain::{
         account::{Account, AccountKey, LogonName},
         audit::Event,
@@ -239,6 +242,14 @@ impl TestApp {
     /// All directories behave like that from now on.
     pub fn directories_behave(&self, mood: DirectoryMood) {
         self.shared.directories.iter().for_each(|one| one.behave(mood));
+    }
+
+    /// A sample user of DEMO stands otherwise in the directory from now on.
+    pub fn becomes(&self, name: &str, standing: Standing) {
+        let user = SAMPLE_USERS.iter().find(|user| user.domain == "DEMO" && user.name == name).unwrap();
+        let demo = self.directory("DEMO").demo();
+        assert!(demo.remove(name));
+        demo.add(&SampleUser { standing, ..*user }, 0);
     }
 
     /// The store behaves like that from now on.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use regain::{
-    directory::demo::SAMPLE_PASSWORD,
+    directory::demo::{SAMPLE_PASSWORD, Standing},
     testing::{Page, TestApp, Visitor},
 };
 
 /// What a stranger may type: a name nobody has, one not enrolled, and people of every standing.
-const NAMES: [(&str, bool); 9] = [
+const NAMES: [(&str, bool); 12] = [
     ("nobody", false),
     ("o'brien", false),
     ("alice", true),
@@ -18,6 +18,10 @@ const NAMES: [(&str, bool); 9] = [
     ("carol", true),
     ("grace", false),
     ("admin", false),
+    // These enroll first, and are locked out, disabled and made administrators then.
+    ("frank", true),
+    ("heidi", true),
+    ("müller", true),
 ];
 
 async fn people() -> (TestApp, Vec<Visitor>) {
@@ -30,6 +34,9 @@ async fn people() -> (TestApp, Vec<Visitor>) {
         }
         visitors.push(visitor.elsewhere());
     }
+    app.becomes("frank", Standing::LockedOut);
+    app.becomes("heidi", Standing::Disabled);
+    app.becomes("müller", Standing::Administrator);
     (app, visitors)
 }
 
