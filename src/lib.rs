@@ -2,3 +2,5 @@
 
 pub mod directory;
 pub mod domain;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -8,5 +8,6 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod directory_contract;
 mod support;
 mod support_works;
