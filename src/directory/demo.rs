@@ -661,7 +661,7 @@ mod contract {
         made: AtomicUsize,
     }
 
-    async fn embedded() -> Embedded {
+    fn embedded() -> Embedded {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let [demo, _] = DemoDirectory::sample_domains(&clock, &Key::new([7; 32]));
         Embedded { directory: Arc::new(demo), made: AtomicUsize::new(0) }

@@ -50,7 +50,7 @@ pub struct Someone {
     pub password: String,
 }
 
-/// Makes a test of every check. `$ground` is an async function without arguments that returns a [`Ground`].
+/// Makes a test of every check. `$ground` is a function without arguments that returns a [`Ground`].
 #[macro_export]
 macro_rules! directory_contract {
     ($ground:path) => {
@@ -82,7 +82,7 @@ macro_rules! directory_contract {
         $(
             #[tokio::test]
             async fn $check() {
-                let ground = $ground().await;
+                let ground = $ground();
                 $crate::testing::directory_contract::$check(&ground).await;
             }
         )*

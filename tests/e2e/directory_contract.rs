@@ -47,7 +47,7 @@ struct Samba {
     taken: Mutex<HashMap<String, User>>,
 }
 
-async fn samba() -> Samba {
+fn samba() -> Samba {
     let domain = Domain::shared();
     let directory = Arc::new(open(settings(domain, &[domain.address.to_string()])));
     Samba { domain, directory, taken: Mutex::default() }

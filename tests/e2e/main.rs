@@ -9,5 +9,6 @@
 )]
 
 mod directory_contract;
+mod directory_faults;
 mod support;
 mod support_works;

@@ -20,6 +20,8 @@ mod reply;
 mod resolve;
 mod rights;
 mod sid;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{
