@@ -8,5 +8,7 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod directory_contract;
+mod directory_faults;
 mod support;
 mod support_works;
