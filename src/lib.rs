@@ -1,6 +1,42 @@
-//! Regain, a self-service password appliance for Active Directory.
+//! Regain, a self-service password appliance for Active Directory: the map of the crate.
+//!
+//! A visitor's request comes in through [`tls`] and [`web`], which turn it into the types of [`domain`] and call one of
+//! the [`flows`]. A flow puts the steps in order: it asks a [`directory`], keeps what must be remembered in the
+//! [`store`], and says where the visitor is now; [`web`] draws that with [`render`].
+//!
+//! # Which way the arrows point
+//!
+//! ```text
+//! composition   main → cli → app        may name everything
+//! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls)
+//! steps         flows                   "first this, then that" is written only here
+//! adapters      directory · store · render   each owns one technology; blind to each other
+//! words         settings · config → domain   domain knows nobody
+//! ```
+//!
+//! `tests/it/architecture.rs` holds this as a table.
+//!
+//! # How to add a …
+//!
+//! - **setting**: one line in the table of its tab ([`settings`]) and one in `config.example.toml`.
+//! - **refusal**: a variant of [`domain::refusal::Refusal`] and its words in `ui/i18n`; the compiler and a test lead
+//!   through the rest.
+//! - **kind of directory**: an implementation of [`directory::Directory`] that passes the contract suite.
+//! - **record**: an implementation of [`store::Kept`].
+//! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod flows;
+pub mod jobs;
+pub mod render;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;
+pub mod web;

@@ -279,6 +279,7 @@ impl DemoDirectory {
             bad_password_time: record.bad_password_time,
             password_last_set: record.password_last_set,
             group_sids,
+            enforces_history: true,
             policy: self.policy.clone(),
         }
     }

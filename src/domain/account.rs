@@ -188,6 +188,7 @@ pub enum AccountKind {
 
 /// An account as the directory describes it at one moment.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the directory")]
 pub struct Account {
     /// Domain and objectGUID.
     pub key: AccountKey,
@@ -229,6 +230,8 @@ pub struct Account {
     pub password_last_set: i64,
     /// tokenGroups: every security group incl. nested and primary ones, as text SIDs.
     pub group_sids: Vec<String>,
+    /// Whether the controller can enforce history and minimum age at a reset (the policy-hints control).
+    pub enforces_history: bool,
     /// The password and lockout policy that applies to this account.
     pub policy: PasswordPolicy,
 }

@@ -177,6 +177,11 @@ impl Problems {
         self.0.push((Some(field), problem));
     }
 
+    /// Adds all of another list.
+    pub fn extend(&mut self, more: &Self) {
+        self.0.extend(more.iter());
+    }
+
     /// Keeps the value of a parsed field, or its problem.
     pub fn keep<T>(&mut self, field: Field, parsed: Result<T, Problem>) -> Option<T> {
         parsed.map_err(|problem| self.push(field, problem)).ok()

@@ -4,7 +4,15 @@
 //! door ([`account::LogonName::parse`], [`secret::Password::parse`], …) and nothing re-checks later.
 
 pub mod account;
+pub mod answer;
+pub mod audit;
 pub mod clock;
+pub mod contact;
+pub mod enrollment;
 pub mod field;
+pub mod flow;
+pub mod lockout;
 pub mod password_rules;
+pub mod permission;
+pub mod refusal;
 pub mod secret;

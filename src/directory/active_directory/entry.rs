@@ -112,6 +112,8 @@ pub struct Context<'a> {
     pub mobile_attribute: &'a str,
     /// SIDs of the connection's own identity.
     pub own_sids: &'a [String],
+    /// Whether the controller offers policy hints.
+    pub policy_hints: bool,
     /// The name that identity was given by.
     pub service_account: &'a str,
     /// The policy that applies.
@@ -164,6 +166,7 @@ pub fn account(entry: &Entry, context: Context<'_>) -> Result<Account, Error> {
         password_last_set: entry.number("pwdLastSet").unwrap_or(0),
         sid,
         group_sids,
+        enforces_history: context.policy_hints,
         policy: context.policy,
     })
 }
@@ -230,6 +233,7 @@ mod tests {
                 mail_attribute: "mail",
                 mobile_attribute: "mobile",
                 own_sids: &["S-1-5-21-1999".into()],
+                policy_hints: true,
                 service_account: "CORP\\svc",
                 policy: PasswordPolicy::NONE,
                 now: Timestamp::from_millis(1_800_000_000_000),

@@ -147,6 +147,13 @@ impl Settings {
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
+/// An entry, with who asked and what the controller offers.
+struct Found {
+    entry: Entry,
+    own_sids: Arc<[String]>,
+    policy_hints: bool,
+}
+
 /// A domain in Active Directory.
 pub struct ActiveDirectory {
     domain: Domain,
@@ -191,11 +198,14 @@ impl ActiveDirectory {
         })
     }
 
-    /// The one entry at `base`, and the SIDs of who asked.
-    async fn read(&self, base: &str, attributes: &[&str]) -> Result<Option<(Entry, Arc<[String]>)>, Error> {
+    /// The one entry at `base`.
+    async fn read(&self, base: &str, attributes: &[&str]) -> Result<Option<Found>, Error> {
         let mut answer = self.pool.search(&Search::of_object(base, attributes)).await?;
         match answer.outcome.code {
-            0 => Ok(answer.outcome.entries.pop().map(|entry| (entry, answer.own_sids))),
+            0 => {
+                let (own_sids, policy_hints) = (answer.own_sids, answer.policy_hints);
+                Ok(answer.outcome.entries.pop().map(|entry| Found { entry, own_sids, policy_hints }))
+            }
             code if reply::is_absent(code) => Ok(None),
             code => Err(reply::unexpected(code, &answer.outcome.text)),
         }
@@ -229,7 +239,7 @@ impl ActiveDirectory {
         {
             return Ok(policy);
         }
-        let policy = self.read(dn, attributes).await?.and_then(|(entry, _)| understand(&entry));
+        let policy = self.read(dn, attributes).await?.and_then(|found| understand(&found.entry));
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         policies.insert(dn.to_owned(), (Instant::now(), policy.clone()));
         Ok(policy)
@@ -239,7 +249,9 @@ impl ActiveDirectory {
     async fn account_at(&self, base: &str) -> Result<Option<Account>, Error> {
         let mut attributes = ACCOUNT_ATTRIBUTES.to_vec();
         attributes.extend([self.mail_attribute.as_str(), self.mobile_attribute.as_str()]);
-        let Some((entry, own_sids)) = self.read(base, &attributes).await? else { return Ok(None) };
+        let Some(Found { entry, own_sids, policy_hints }) = self.read(base, &attributes).await? else {
+            return Ok(None);
+        };
         let policy = self.policy(entry.text("msDS-ResultantPSO").as_deref()).await?;
         let context = Context {
             domain: &self.domain,
@@ -248,6 +260,7 @@ impl ActiveDirectory {
             own_sids: &own_sids,
             service_account: &self.service_account,
             policy,
+            policy_hints,
             now: self.now(),
         };
         entry::account(&entry, context).map(Some)

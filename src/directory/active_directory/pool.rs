@@ -59,6 +59,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Every SID of the service account.
     pub own_sids: Arc<[String]>,
+    /// Whether the controller that answered offers policy hints.
+    pub policy_hints: bool,
 }
 
 /// The service account and its connections.
@@ -139,9 +141,10 @@ impl Pool {
                 }
                 Ok(outcome) => {
                     let own_sids = Arc::clone(&service.sids);
+                    let policy_hints = service.policy_hints.is_some();
                     self.idle().push(service);
                     drop(place);
-                    return Ok(Answer { outcome, own_sids });
+                    return Ok(Answer { outcome, own_sids, policy_hints });
                 }
                 Err(Fault::NoAnswer(reason) | Fault::Silent(reason))
                     if matches!(request, Request::Write(..)) =>

@@ -1,0 +1,265 @@
+//! The composition root: from a configuration to a running program. Nothing else builds adapters.
+
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use poem::{Response, http::StatusCode};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{BaseUrl, Config},
+    directory::{
+        Directory,
+        active_directory::{self, ActiveDirectory, Source, Trust},
+        demo::DemoDirectory,
+    },
+    domain::{
+        account::{Domain, DomainName},
+        clock::{Clock, SystemClock},
+        secret::{Key, Password, SecretText},
+    },
+    flows::{Services, attempt::Turns, hashing::HashPool},
+    jobs,
+    render::Renderer,
+    settings::{DomainSettings, Settings, Transport},
+    store::{
+        Store,
+        engine::{Options, SledEngine},
+        keyring::Keyring,
+    },
+    tls::{
+        self, Certificates,
+        acceptor::{Limits, Listener},
+    },
+    web::{self, Site, limit::AddressLimits, server},
+};
+
+/// How often certificate files are looked at.
+const WATCH: Duration = Duration::from_secs(5);
+/// Hashes that may wait for a place.
+const HASH_QUEUE: usize = 256;
+
+/// The program can't start; each line says what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Error {
+    fn of(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        let what = what.to_owned();
+        move |error| Self(format!("{what}: {error}"))
+    }
+}
+
+/// A program that listens but does not serve yet.
+pub struct App {
+    site: Arc<Site>,
+    certificates: Arc<Certificates>,
+    secure: Listener,
+    plain: Option<Listener>,
+    base_url: BaseUrl,
+}
+
+/// The directories of the configured domains.
+pub fn directories(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Directory>>, Error> {
+    settings
+        .domain
+        .iter()
+        .map(|domain| {
+            let directory = active_directory(domain, Arc::clone(clock))
+                .map_err(|e| Error(format!("domain {}: {e}", domain.dns_name)))?;
+            Ok(Arc::new(directory) as Arc<dyn Directory>)
+        })
+        .collect()
+}
+
+fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<ActiveDirectory, Error> {
+    let password =
+        domain.service_password.as_ref().map(|secret| secret.reveal().to_owned()).unwrap_or_default();
+    let password = Password::parse(SecretText::new(password))
+        .map_err(|problem| Error(format!("service_password: {}", problem.code())))?;
+    let controllers = if domain.controllers.is_empty() {
+        Source::Announced { site: None }
+    } else {
+        Source::Listed(domain.controllers.clone())
+    };
+    let names =
+        Domain { name: DomainName::new(&domain.dns_name), netbios: domain.netbios_name.to_uppercase() };
+    let mut settings =
+        active_directory::Settings::new(names, controllers, domain.service_account.clone(), password);
+    settings.transport = match domain.transport {
+        Transport::Ldaps => active_directory::Transport::Ldaps,
+        Transport::StartTls => active_directory::Transport::StartTls,
+    };
+    if let Some(file) = &domain.ca_file {
+        settings.trust = Trust::Files(vec![file.clone()]);
+    }
+    settings.search_base.clone_from(&domain.search_base);
+    settings.mail_attribute.clone_from(&domain.mail_attribute);
+    settings.mobile_attribute.clone_from(&domain.mobile_attribute);
+    settings.connect_timeout = Duration::from_millis(domain.connect_timeout_ms.into());
+    settings.operation_timeout = Duration::from_millis(domain.operation_timeout_ms.into());
+    settings.pool_size = domain.connections as usize;
+    ActiveDirectory::new(settings, clock).map_err(|e| Error(e.to_string()))
+}
+
+/// The sample domains of the demo.
+pub fn demo_directories(clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Directory>>, Error> {
+    let mut key = [0; 32];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| Error("no random numbers".into()))?;
+    Ok(DemoDirectory::sample_domains(clock, &Key::new(key))
+        .into_iter()
+        .map(|directory| Arc::new(directory) as Arc<dyn Directory>)
+        .collect())
+}
+
+impl App {
+    /// Opens the store, binds the addresses and gets everything ready, in the order in which things go wrong most
+    /// often. Without `directories` those of the configuration are used; `demo` says so on every page.
+    pub async fn open(
+        config: &Config,
+        directories: Option<Vec<Arc<dyn Directory>>>,
+        demo: bool,
+    ) -> Result<Self, Error> {
+        let base_url = config.base_url.clone().ok_or_else(|| {
+            Error(
+                "base_url is needed: the address people use, for instance https://reset.corp.example".into(),
+            )
+        })?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let directories = match directories {
+            Some(directories) => directories,
+            None => self::directories(&config.settings, &clock)?,
+        };
+        if directories.is_empty() {
+            return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
+        }
+        // What this process writes is nobody else's.
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+        make_folder(&config.data)?;
+        let store = open_store(config).await?;
+        let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
+        let renderer = Renderer::new().map_err(|e| Error(e.to_string()))?;
+        let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let services = Services {
+            directories,
+            store,
+            keys: Arc::new(keys),
+            clock,
+            hashing: HashPool::new(workers, HASH_QUEUE),
+            settings: ArcSwap::from_pointee(config.settings.clone()),
+            turns: Turns::default(),
+        };
+        let limits = limits(config);
+        let mut names = vec![base_url.host().to_owned()];
+        names.extend(config.extra_hosts.iter().cloned());
+        let source = match (&config.https.certificate, &config.https.key) {
+            (Some(certificate), Some(key)) => {
+                tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
+            }
+            _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
+        };
+        let certificates =
+            Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))?;
+        let server_config =
+            tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
+        let bind = Error::of("listen");
+        let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
+            .map_err(|e| bind(&e))?;
+        let plain = match config.redirect_addresses() {
+            addresses if addresses.is_empty() => None,
+            addresses => {
+                Some(Listener::bind(&addresses, None, limits).map_err(|e| Error::of("listen_http")(&e))?)
+            }
+        };
+        let mut hosts = vec![base_url.authority().to_owned()];
+        hosts.extend(config.extra_hosts.iter().map(|host| host.to_lowercase()));
+        let site = Arc::new(Site {
+            services: Arc::new(services),
+            renderer,
+            limits: AddressLimits::default(),
+            hosts,
+            demo,
+        });
+        Ok(Self { site, certificates, secure, plain, base_url })
+    }
+
+    /// Where it listens for HTTPS.
+    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.secure.local_addresses()
+    }
+
+    /// Serves until `shutdown`, then finishes what is under way.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let certificates = Arc::clone(&self.certificates);
+        let watch = certificates.watch(WATCH, OffsetDateTime::now_utc, shutdown.clone());
+        let jobs = jobs::run(Arc::clone(&self.site.services), shutdown.clone());
+        let origin = self.base_url.origin().to_owned();
+        let redirect = async {
+            if let Some(plain) = self.plain {
+                server::redirect(plain, &origin, shutdown.clone()).await;
+            }
+        };
+        let page: server::Page = {
+            let site = Arc::clone(&self.site);
+            Arc::new(move |status: StatusCode| -> Response { web::bare_page(&site, status) })
+        };
+        let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), page, shutdown.clone());
+        let certificates = Arc::clone(&self.certificates);
+        let reload = reload_on_hangup(certificates, shutdown.clone());
+        tokio::join!(watch, jobs, redirect, pages, reload);
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, Error> {
+    let folder = config.data.clone();
+    let engine = tokio::task::spawn_blocking(move || SledEngine::open(&folder, &Options::default()))
+        .await
+        .map_err(|e| Error(e.to_string()))?
+        .map_err(|e| Error(format!("the store in {}: {e}", config.data.display())))?;
+    Store::open(Arc::new(engine)).await.map_err(|e| Error(e.to_string()))
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| {
+        Error(format!(
+            "the data folder {}: {e}; it must be writable for the user Regain runs as",
+            folder.display()
+        ))
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    let connections = &config.connections;
+    Limits {
+        connections: connections.total,
+        per_address: connections.per_address,
+        handshake: Duration::from_secs(connections.handshake_seconds),
+        header: Duration::from_secs(connections.header_seconds),
+        body: Duration::from_secs(connections.body_seconds),
+        idle: Duration::from_secs(connections.idle_seconds),
+        request: Duration::from_secs(connections.request_seconds),
+        age: Duration::from_secs(connections.age_seconds),
+        ..Limits::default()
+    }
+}
+
+/// SIGHUP reads the certificate files again.
+async fn reload_on_hangup(certificates: Arc<Certificates>, shutdown: CancellationToken) {
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
+        return;
+    };
+    while shutdown.run_until_cancelled(hangup.recv()).await.is_some() {
+        let certificates = Arc::clone(&certificates);
+        let reloaded =
+            tokio::task::spawn_blocking(move || certificates.reload(OffsetDateTime::now_utc())).await;
+        match reloaded {
+            Ok(Ok(changed)) => tracing::info!(changed, "the certificate was read again"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the certificate could not be read again; the old one stays");
+            }
+            Err(error) => tracing::error!(%error, "reading the certificate again broke off"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `regain check`: one line for each thing looked at, and how to mend what is wrong.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::Failure;
+use crate::{
+    app,
+    config::Config,
+    directory::{Finding, Verdict},
+    domain::clock::{Clock, SystemClock},
+    tls,
+};
+
+/// Prints the findings; true if none is bad.
+#[expect(clippy::print_stdout, reason = "this is what the command is to say")]
+pub(super) async fn run(config: Result<Config, Failure>) -> bool {
+    let mut worst = Verdict::Good;
+    let mut tell = |finding: &Finding| {
+        worst = worst.max(finding.verdict);
+        let word = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Warning => "warn",
+            Verdict::Bad => "FAIL",
+        };
+        println!("{word}  {}: {}", finding.subject, finding.text);
+    };
+    let finding = |subject: &str, verdict, text: &str| Finding {
+        subject: subject.to_owned(),
+        verdict,
+        text: text.to_owned(),
+    };
+    let config = match config {
+        Ok(config) => config,
+        Err(Failure(text)) => {
+            for line in text.lines() {
+                tell(&finding("configuration", Verdict::Bad, line));
+            }
+            return false;
+        }
+    };
+    match &config.base_url {
+        Some(base_url) => tell(&finding("configuration", Verdict::Good, base_url.origin())),
+        None => tell(&finding("configuration", Verdict::Bad, "base_url is needed to serve")),
+    }
+    tell(&check_certificate(&config));
+    tell(&check_data(&config));
+    if config.settings.domain.is_empty() {
+        tell(&finding("directory", Verdict::Bad, "no domain is configured: add a [[settings.domain]]"));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    match app::directories(&config.settings, &clock) {
+        Err(error) => tell(&finding("directory", Verdict::Bad, &error.to_string())),
+        Ok(directories) => {
+            for directory in directories {
+                for finding in directory.examine().await {
+                    tell(&finding);
+                }
+            }
+        }
+    }
+    worst != Verdict::Bad
+}
+
+fn check_certificate(config: &Config) -> Finding {
+    let subject = "certificate".to_owned();
+    let (Some(certificate), Some(key)) = (&config.https.certificate, &config.https.key) else {
+        let text = "self-signed: browsers will warn; set https.certificate and https.key".into();
+        return Finding { subject, verdict: Verdict::Warning, text };
+    };
+    let source = tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() };
+    let now = OffsetDateTime::now_utc();
+    match tls::Certificates::open(source, now) {
+        Err(error) => Finding { subject, verdict: Verdict::Bad, text: error.to_string() },
+        Ok(certificates) => {
+            let days = certificates.days_left(now);
+            let verdict = match days {
+                ..=0 => Verdict::Bad,
+                1..=14 => Verdict::Warning,
+                _ => Verdict::Good,
+            };
+            Finding { subject, verdict, text: format!("{days} days left") }
+        }
+    }
+}
+
+/// The data folder can only be opened by one process: a running server must not be disturbed, so only its
+/// permissions are looked at.
+fn check_data(config: &Config) -> Finding {
+    let subject = format!("data folder {}", config.data.display());
+    let (verdict, text) = match std::fs::metadata(&config.data) {
+        Ok(folder) if !folder.is_dir() => (Verdict::Bad, "is not a folder".to_owned()),
+        Ok(_) => match tempfile::tempfile_in(&config.data) {
+            Ok(_) => (Verdict::Good, "writable".to_owned()),
+            Err(error) => (Verdict::Bad, format!("{error}; it must be writable for the user Regain runs as")),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            (Verdict::Good, "will be made at the first start".to_owned())
+        }
+        Err(error) => (Verdict::Bad, error.to_string()),
+    };
+    Finding { subject, verdict, text }
+}

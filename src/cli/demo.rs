@@ -1,0 +1,94 @@
+//! `regain demo`
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use clap::Args;
+
+use super::{Failure, serve::until_signalled};
+use crate::{
+    app::{self, App},
+    config::{BaseUrl, Config, Log},
+    directory::demo::{SAMPLE_PASSWORD, SAMPLE_USERS},
+    domain::clock::{Clock, SystemClock},
+    telemetry,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// A folder to remember enrollments in; without it everything is forgotten at exit.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
+    telemetry::start(&Log { level: "warn".into(), ..Log::default() }).map_err(Failure)?;
+    let fails = |e: &dyn std::fmt::Display| Failure(e.to_string());
+    // Gone with the value, at exit.
+    let temporary = match &arguments.data {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("regain-demo-").tempdir().map_err(|e| fails(&e))?),
+    };
+    let data = match (&arguments.data, &temporary) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(folder)) => folder.path().to_owned(),
+        (None, None) => return Err(Failure("no data folder".into())),
+    };
+    let listen = free_port(arguments.listen)?;
+    let host = if listen.ip().is_unspecified() || listen.ip().is_loopback() {
+        "localhost".to_owned()
+    } else if listen.is_ipv6() {
+        format!("[{}]", listen.ip())
+    } else {
+        listen.ip().to_string()
+    };
+    let authority = format!("{host}:{}", listen.port());
+    let base_url = BaseUrl::try_from(format!("https://{authority}")).map_err(Failure)?;
+    let config = Config {
+        data,
+        base_url: Some(base_url),
+        extra_hosts: vec![format!("127.0.0.1:{}", listen.port()), format!("[::1]:{}", listen.port())],
+        listen: vec![listen.to_string()],
+        listen_http: Vec::new(),
+        ..Config::default()
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let directories = app::demo_directories(&clock).map_err(|e| fails(&e))?;
+    let app = App::open(&config, Some(directories), true).await.map_err(|e| fails(&e))?;
+    greet(&authority, temporary.is_some());
+    app.serve(until_signalled()?).await;
+    Ok(())
+}
+
+/// With port 0 the system chooses one now, so that it can be part of the address people use.
+fn free_port(address: SocketAddr) -> Result<SocketAddr, Failure> {
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|e| Failure(format!("{address}: {e}")))
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is to say")]
+fn greet(authority: &str, forgets: bool) {
+    println!("This is a DEMO of Regain: sample users in an embedded directory, nothing is real.");
+    if forgets {
+        println!("Everything is forgotten when it ends (Ctrl-C). `--data FOLDER` remembers.");
+    }
+    println!();
+    println!("  Open  https://{authority}/");
+    println!("        (the certificate is self-signed: the browser warns once)");
+    println!();
+    println!("  Everyone's password is  {SAMPLE_PASSWORD}");
+    let mut standings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for user in SAMPLE_USERS {
+        standings.entry((user.domain, user.standing.words())).or_default().push(user.name.trim());
+    }
+    for ((domain, words), names) in standings {
+        println!("    {domain:<5} {:<28} {words}", names.join(", "));
+    }
+    println!();
+}

@@ -1,0 +1,58 @@
+//! The commands.
+
+mod check;
+mod demo;
+mod serve;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// Self-service password appliance for Active Directory.
+#[derive(Debug, Parser)]
+#[command(name = "regain", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the pages.
+    Serve(ConfigArguments),
+    /// Try everything with sample users; nothing is needed.
+    Demo(demo::DemoArguments),
+    /// Check configuration, directory, rights and certificate: one line each.
+    Check(ConfigArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArguments {
+    /// The configuration file; without it /etc/regain/config.toml, else config.toml in this folder, else only
+    /// environment variables.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    fn load(&self) -> Result<Config, Failure> {
+        let path = self.config.clone().or_else(Config::usual_path);
+        Config::load(path.as_deref(), config::environment()).map_err(|e| Failure(e.to_string()))
+    }
+}
+
+/// Why a command failed, in words for the one at the console.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// Carries a command out; true if all was well.
+pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments.load()?).await.map(|()| true),
+        Command::Demo(arguments) => demo::run(arguments).await.map(|()| true),
+        Command::Check(arguments) => Ok(check::run(arguments.load()).await),
+    }
+}

@@ -1,0 +1,45 @@
+//! `regain serve`
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use crate::{app::App, config::Config, telemetry};
+
+pub(super) async fn run(config: &Config) -> Result<(), Failure> {
+    telemetry::start(&config.log).map_err(Failure)?;
+    let app = App::open(config, None, false).await.map_err(|e| Failure(e.to_string()))?;
+    let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        base_url = config.base_url.as_ref().map(crate::config::BaseUrl::origin),
+        addresses = addresses.join(" "),
+        "serving"
+    );
+    app.serve(until_signalled()?).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Is cancelled at SIGTERM or SIGINT. At a second one the program ends at once.
+pub(super) fn until_signalled() -> Result<CancellationToken, Failure> {
+    let failed = |e: std::io::Error| Failure(format!("signals: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: what is under way is finished first");
+            cancelled.cancel();
+        }
+    });
+    Ok(token)
+}

@@ -1,0 +1,72 @@
+//! Where a person can be reached.
+
+use serde::{Deserialize, Serialize};
+
+use super::field::Problem;
+
+/// An e-mail address that can go into an envelope: one `@`, a domain, no blanks or control characters
+/// (a working subset of RFC 5321 4.1.2; whether it is delivered, only a delivery tells).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// The longest address of RFC 5321 4.5.3.1.3, without the angle brackets.
+    pub const MAXIMUM_OCTETS: usize = 254;
+
+    /// Understands an address as typed.
+    pub fn parse(typed: &str) -> Result<Self, Problem> {
+        let text = typed.trim();
+        if text.is_empty() {
+            return Err(Problem::FieldEmpty);
+        }
+        let sound = text.len() <= Self::MAXIMUM_OCTETS
+            && text.rsplit_once('@').is_some_and(|(local, domain)| {
+                !local.is_empty()
+                    && local.len() <= 64
+                    && !local.starts_with('.')
+                    && !local.ends_with('.')
+                    && !local.contains("..")
+                    && domain.split('.').all(|label| {
+                        !label.is_empty()
+                            && !label.starts_with('-')
+                            && !label.ends_with('-')
+                            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+                    })
+            })
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "()<>[]:;,\\\"".contains(c))
+            && text.matches('@').count() == 1;
+        if sound { Ok(Self(text.to_owned())) } else { Err(Problem::EmailMalformed) }
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_other_text() {
+        for good in
+            ["mary@corp.example", " first.last+tag@mail.example ", "o'brien@x.example", "ü@münchen.example"]
+        {
+            assert!(EmailAddress::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "mary",
+            "@corp.example",
+            "mary@",
+            "a b@c.example",
+            "a@b@c",
+            "a@c\r\nBcc: x@y",
+            "<a@b.c>",
+            "a..b@c.d",
+            "a@-b.c",
+        ] {
+            assert_eq!(EmailAddress::parse(bad).err(), Some(Problem::EmailMalformed), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What Regain knows of a person who enrolled, and which question a stranger is shown.
+
+use serde::{Deserialize, Serialize};
+
+use super::{answer::AnswerHash, clock::Timestamp, contact::EmailAddress, field::Problem};
+
+/// A question in the words in which it was chosen or written.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Question(String);
+
+impl Question {
+    /// The most characters a question may have.
+    pub const MAXIMUM_CHARACTERS: usize = 200;
+
+    /// A question from the list.
+    pub fn choose<'a>(text: &str, mut lists: impl Iterator<Item = &'a String>) -> Result<Self, Problem> {
+        if text.is_empty() {
+            return Err(Problem::QuestionNotChosen);
+        }
+        if lists.any(|listed| listed == text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::QuestionUnknown)
+        }
+    }
+
+    /// A question in the user's own words: ten letters or digits at least.
+    pub fn write(text: &str) -> Result<Self, Problem> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Problem::FieldEmpty);
+        }
+        if text.chars().count() > Self::MAXIMUM_CHARACTERS {
+            return Err(Problem::FieldTooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Problem::FieldHasControlCharacters);
+        }
+        if text.chars().filter(|c| c.is_alphanumeric()).count() < 10 {
+            return Err(Problem::QuestionTooShort);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The question shown for a name that has none, always the same for the same name: the one whose `rank` is
+    /// highest, so that editing the list moves as few names as possible.
+    pub fn decoy<'a, R: Ord>(list: &'a [String], rank: impl Fn(&'a str) -> R) -> Self {
+        Self(list.iter().map(String::as_str).max_by_key(|text| rank(text)).unwrap_or_default().to_owned())
+    }
+
+    /// The question's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A question with the hash of its answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnrolledQuestion {
+    /// The question.
+    pub question: Question,
+    /// The keyed hash of the answer.
+    pub hash: AnswerHash,
+}
+
+/// An enrollment; kept under the account's domain and objectGUID.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// sAMAccountName when last seen, for showing only.
+    pub account_name: String,
+    /// Questions and answers, in the order in which they are asked.
+    pub questions: Vec<EnrolledQuestion>,
+    /// The address given to Regain.
+    pub email: Option<EmailAddress>,
+    /// The language last used in a flow that succeeded.
+    pub language: Option<String>,
+    /// When the person last enrolled.
+    pub enrolled_at: Timestamp,
+    /// When the password was last reset here.
+    pub reset_at: Option<Timestamp>,
+    /// When the account was last unlocked here.
+    pub unlocked_at: Option<Timestamp>,
+    /// When the password was last changed here.
+    pub changed_at: Option<Timestamp>,
+}

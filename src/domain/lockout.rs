@@ -1,0 +1,227 @@
+//! What is counted against an account, or against a name that doesn't exist: wrong answers (the Regain lockout),
+//! wrong passwords (so that the directory never gets to its own lockout through Regain), and flows begun.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    account::{Account, AccountKey, DomainName},
+    clock::Timestamp,
+};
+
+/// Who is counted against. Names that don't exist are counted like those that do.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Subject {
+    /// An account.
+    Known(AccountKey),
+    /// A name no account has, as a keyed hash of its one spelling.
+    Unknown {
+        /// The domain it was looked for in.
+        domain: DomainName,
+        /// Keyed hash of the name.
+        name: [u8; 16],
+    },
+}
+
+/// The counts of one subject.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Wrong answers since the last enrollment or the last time all were right.
+    pub wrong_answers: u32,
+    /// Since when the subject is locked out of Regain.
+    pub locked_at: Option<Timestamp>,
+    /// Passwords tried through Regain and not found right, in the present window.
+    pub wrong_passwords: u32,
+    /// When the last of them was tried.
+    pub wrong_password_at: Option<Timestamp>,
+    /// Flows begun in the present hour.
+    pub starts: u32,
+    /// When that hour began.
+    pub starts_since: Option<Timestamp>,
+    /// When anything was last counted.
+    pub touched_at: Option<Timestamp>,
+}
+
+/// What may be done after something was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Allowance {
+    /// Go on.
+    Granted,
+    /// Not now; after this time at the earliest.
+    Wait(Duration),
+    /// Not until the count is cleared.
+    Spent,
+}
+
+/// The span within which flows begun are counted.
+const START_WINDOW: Duration = Duration::from_secs(3600);
+/// The window for wrong passwords where the directory doesn't tell its own.
+const PASSWORD_WINDOW: Duration = Duration::from_secs(1800);
+
+impl Tally {
+    /// Spends one try at an answer. `limit` 0 is no limit. Called, and made durable, before the comparison.
+    pub fn spend_answer(&mut self, limit: u32, now: Timestamp) -> Allowance {
+        self.touched_at = Some(now);
+        if limit == 0 {
+            return Allowance::Granted;
+        }
+        if self.locked_at.is_some() || self.wrong_answers >= limit {
+            return Allowance::Spent;
+        }
+        self.wrong_answers += 1;
+        Allowance::Granted
+    }
+
+    /// Gives a try back that turned out right.
+    pub fn refund_answer(&mut self) {
+        self.wrong_answers = self.wrong_answers.saturating_sub(1);
+    }
+
+    /// Locks the subject if the tries are used up; true if it was not locked before.
+    pub fn lock_if_spent(&mut self, limit: u32, now: Timestamp) -> bool {
+        let locks = limit > 0 && self.wrong_answers >= limit && self.locked_at.is_none();
+        if locks {
+            self.locked_at = Some(now);
+        }
+        locks
+    }
+
+    /// Whether the subject is locked out of Regain.
+    pub const fn is_locked(&self, limit: u32) -> bool {
+        limit > 0 && self.locked_at.is_some()
+    }
+
+    /// Clears wrong answers and the lockout: after enrolling, or after all answers were right.
+    pub fn forgive_answers(&mut self) {
+        self.wrong_answers = 0;
+        self.locked_at = None;
+    }
+
+    /// Spends one try at a password. Called, and made durable, before the directory is asked. For an account, what
+    /// the directory has counted itself is taken into account; for a name without one, `account` is `None`.
+    ///
+    /// Tries end while two are left until the directory would lock the account; a threshold too small for that
+    /// still allows one, or nobody could ever enroll.
+    pub fn spend_password(&mut self, account: Option<&Account>, threshold: u32, now: Timestamp) -> Allowance {
+        self.touched_at = Some(now);
+        let window = account
+            .map(|account| account.policy.observation_window)
+            .filter(|window| !window.is_zero())
+            .unwrap_or(PASSWORD_WINDOW);
+        if self.wrong_password_at.is_none_or(|last| now.since(last) > window) {
+            self.wrong_passwords = 0;
+        }
+        if threshold > 0 {
+            let tries = threshold.saturating_sub(2).max(1);
+            let counted_there = account.map_or(0, |account| account.effective_bad_password_count(now));
+            if self.wrong_passwords.max(counted_there) >= tries {
+                let last = self
+                    .wrong_password_at
+                    .max(account.and_then(|account| account.bad_password_time))
+                    .unwrap_or(now);
+                return Allowance::Wait((last + window).since(now).max(Duration::from_secs(1)));
+            }
+        }
+        self.wrong_passwords += 1;
+        self.wrong_password_at = Some(now);
+        Allowance::Granted
+    }
+
+    /// Gives the tries back after a password turned out right.
+    pub fn forgive_passwords(&mut self) {
+        self.wrong_passwords = 0;
+        self.wrong_password_at = None;
+    }
+
+    /// Gives one try back: the directory did not look at the password.
+    pub fn refund_password(&mut self) {
+        self.wrong_passwords = self.wrong_passwords.saturating_sub(1);
+    }
+
+    /// Counts a flow begun. `limit` an hour, 0 is no limit.
+    pub fn spend_start(&mut self, limit: u32, now: Timestamp) -> Allowance {
+        self.touched_at = Some(now);
+        if limit == 0 {
+            return Allowance::Granted;
+        }
+        let since = match self.starts_since {
+            Some(since) if now.since(since) < START_WINDOW && since <= now => since,
+            _ => {
+                self.starts = 0;
+                now
+            }
+        };
+        self.starts_since = Some(since);
+        if self.starts >= limit {
+            return Allowance::Wait((since + START_WINDOW).since(now).max(Duration::from_secs(1)));
+        }
+        self.starts += 1;
+        Allowance::Granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+
+    #[test]
+    fn exactly_n_answers_are_tried() {
+        let mut tally = Tally::default();
+        let granted = (0..200).filter(|_| tally.spend_answer(5, NOW) == Allowance::Granted).count();
+        assert_eq!(granted, 5);
+        assert!(tally.lock_if_spent(5, NOW));
+        assert!(!tally.lock_if_spent(5, NOW), "only the first notices");
+        assert!(tally.is_locked(5));
+        tally.forgive_answers();
+        assert_eq!(tally.spend_answer(5, NOW), Allowance::Granted);
+    }
+
+    #[test]
+    fn a_right_answer_gives_its_try_back() {
+        let mut tally = Tally::default();
+        for _ in 0..50 {
+            assert_eq!(tally.spend_answer(5, NOW), Allowance::Granted);
+            tally.refund_answer();
+        }
+        assert!(!tally.lock_if_spent(5, NOW));
+    }
+
+    #[test]
+    fn without_a_limit_answers_never_lock() {
+        let mut tally = Tally::default();
+        for _ in 0..50 {
+            assert_eq!(tally.spend_answer(0, NOW), Allowance::Granted);
+        }
+        assert!(!tally.lock_if_spent(0, NOW));
+    }
+
+    #[test]
+    fn passwords_stop_while_two_tries_are_left() {
+        for (threshold, tries) in [(5, 3), (10, 8), (3, 1), (2, 1), (1, 1)] {
+            let mut tally = Tally::default();
+            let granted =
+                (0..50).filter(|_| tally.spend_password(None, threshold, NOW) == Allowance::Granted).count();
+            assert_eq!(granted, tries, "threshold {threshold}");
+        }
+    }
+
+    #[test]
+    fn the_window_for_passwords_ends() {
+        let mut tally = Tally::default();
+        while tally.spend_password(None, 5, NOW) == Allowance::Granted {}
+        let later = NOW + PASSWORD_WINDOW + Duration::from_secs(1);
+        assert_eq!(tally.spend_password(None, 5, later), Allowance::Granted);
+    }
+
+    #[test]
+    fn flows_begun_are_limited_by_the_hour() {
+        let mut tally = Tally::default();
+        let granted = (0..50).filter(|_| tally.spend_start(20, NOW) == Allowance::Granted).count();
+        assert_eq!(granted, 20);
+        assert_eq!(tally.spend_start(20, NOW), Allowance::Wait(START_WINDOW));
+        assert_eq!(tally.spend_start(20, NOW + START_WINDOW), Allowance::Granted);
+    }
+}

@@ -1,0 +1,100 @@
+//! Tries that are counted before they are made: one turn at a time for each subject, made durable first.
+
+use std::hash::{BuildHasher, RandomState};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{Error, Services};
+use crate::{
+    directory::{Directory, PasswordCheck},
+    domain::{
+        account::Account,
+        lockout::{Allowance, Subject, Tally},
+        secret::Password,
+    },
+    store::{self, Found},
+};
+
+/// Turns: whoever holds a subject's turn is the only one who counts for it. A fixed number of them is shared by all
+/// subjects, so that invented names take no memory.
+pub struct Turns {
+    hasher: RandomState,
+    turns: Vec<Mutex<()>>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), turns: (0..1024).map(|_| Mutex::new(())).collect() }
+    }
+}
+
+impl Turns {
+    /// Waits for a subject's turn.
+    pub async fn of(&self, subject: &Subject) -> MutexGuard<'_, ()> {
+        let index = usize::try_from(self.hasher.hash_one(subject) % 1024).unwrap_or(0);
+        self.turns[index].lock().await
+    }
+}
+
+/// Counts something, durably.
+pub(super) async fn count<T>(
+    services: &Services,
+    subject: &Subject,
+    change: impl Fn(&mut Tally) -> T,
+) -> Result<T, Error> {
+    loop {
+        let found = services.store.find::<Tally>(subject).await?;
+        let mut tally = found.clone().map(Found::into_inner).unwrap_or_default();
+        let before = tally.clone();
+        let result = change(&mut tally);
+        if tally == before {
+            return Ok(result);
+        }
+        match services.store.batch().write(subject, found.as_ref(), &tally).commit().await {
+            Ok(()) => return Ok(result),
+            Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Spends one of the tries that may be made at an account's password through Regain. What comes back is also
+/// false when none is left: the caller must then answer exactly as if the password were wrong.
+pub(super) async fn may_try_password(
+    services: &Services,
+    subject: &Subject,
+    account: Option<&Account>,
+) -> Result<bool, Error> {
+    let threshold = account.map_or(5, |account| account.policy.lockout_threshold);
+    let now = services.now();
+    let allowance = count(services, subject, |tally| tally.spend_password(account, threshold, now)).await?;
+    if allowance != Allowance::Granted {
+        tracing::info!(subject = ?subject, "no password is tried: two tries are left until the directory's lockout");
+    }
+    Ok(allowance == Allowance::Granted)
+}
+
+/// Tries a password, with the turn of the account held so that parallel tries are counted one after the other.
+/// `None` if it was not tried.
+pub(super) async fn try_password(
+    services: &Services,
+    directory: &dyn Directory,
+    subject: &Subject,
+    account: &Account,
+    password: &Password,
+) -> Result<Option<PasswordCheck>, Error> {
+    let _turn = services.turns.of(subject).await;
+    // Read again inside the turn: tries made while waiting for it have counted.
+    let Some(account) = directory.load(account.key.guid).await? else { return Ok(None) };
+    if !may_try_password(services, subject, Some(&account)).await? {
+        return Ok(None);
+    }
+    let check = directory.verify_password(&account, password).await;
+    match &check {
+        Ok(PasswordCheck::LockedOut) => count(services, subject, Tally::refund_password).await?,
+        // Without an answer it is not known whether it was counted over there: it stays counted here.
+        Ok(PasswordCheck::Wrong) | Err(_) => {}
+        Ok(_) => count(services, subject, Tally::forgive_passwords).await?,
+    }
+    Ok(Some(check?))
+}

@@ -1,0 +1,194 @@
+//! Enrolling: the password proves who it is, questions and answers are kept for the day it is forgotten.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Next, Services, Visitor, attempt, event, identify::Identified, note_failure, prove, random,
+};
+use crate::{
+    directory::PasswordCheck,
+    domain::{
+        account::{Account, AccountKey},
+        answer::{Answer, AnswerHash},
+        audit::Outcome,
+        contact::EmailAddress,
+        enrollment::{EnrolledQuestion, Enrollment, Question},
+        field::{Field, Problem, Problems},
+        flow::{Ending, Flow, Kind, Step},
+        lockout::{Subject, Tally},
+        permission::require_served,
+        refusal::Refusal,
+        secret::Password,
+    },
+    flows::{session::SessionId, write},
+    store::{self, Found},
+};
+
+/// What a person enrolls with, in order.
+#[derive(Debug)]
+pub struct Answers {
+    /// Questions and answers.
+    pub pairs: Vec<(Question, Answer)>,
+    /// The e-mail address, if one was asked for and given.
+    pub email: Option<EmailAddress>,
+}
+
+/// The first page: name and password, mostly with the answers on the same page. `answers` is what came with it:
+/// nothing at all, something wanting, or all that is needed.
+pub async fn begin(
+    services: &Services,
+    visitor: &Visitor,
+    who: Identified,
+    password: Password,
+    answers: Option<Result<Answers, Problems>>,
+) -> Result<Next, Error> {
+    let directory = services.directory(&who.domain)?;
+    let found = directory.find(&who.name).await?;
+    let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
+    let check = match &found {
+        Some(account) => attempt::try_password(services, directory, &subject, account, &password).await?,
+        None => {
+            attempt::may_try_password(services, &subject, None).await?;
+            None
+        }
+    };
+    let (Some(account), Some(check)) = (found, check) else {
+        return refuse_password(services, visitor, &who, None, answers).await;
+    };
+    match check {
+        PasswordCheck::Wrong | PasswordCheck::LockedOut => {
+            return refuse_password(services, visitor, &who, Some(&account), answers).await;
+        }
+        PasswordCheck::RightButDisabled => return Err(Error::Refused(Refusal::AccountDisabled)),
+        PasswordCheck::RightButAccountExpired => return Err(Error::Refused(Refusal::AccountExpired)),
+        PasswordCheck::Right | PasswordCheck::RightButMustChange | PasswordCheck::RightButRestricted => {}
+    }
+    require_served(&account).map_err(Error::Refused)?;
+
+    // Proved: the rest happens under a session nobody could have planted.
+    let fresh = SessionId::new()?;
+    let owner = Visitor { session: fresh.clone(), ..visitor.clone() };
+    let now = services.now();
+    let flow = Flow {
+        nonce: random()?,
+        started_at: now,
+        touched_at: now,
+        username: account.qualified_name(),
+        domain: who.domain,
+        step: Step::Questions { account: account.key.clone() },
+    };
+    services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
+    match answers {
+        None => Ok(Next::Moved(Some(fresh))),
+        Some(Err(problems)) => {
+            let code = problems.code();
+            let failure = write::audit(services, &owner, Kind::Enroll, Outcome::Failure, &account, code);
+            note_failure(services, failure).await;
+            Ok(Next::Wrong(problems, Some(fresh)))
+        }
+        Some(Ok(answers)) => {
+            keep(services, &owner, account, answers).await?;
+            Ok(Next::Moved(Some(fresh)))
+        }
+    }
+}
+
+async fn refuse_password(
+    services: &Services,
+    visitor: &Visitor,
+    who: &Identified,
+    account: Option<&Account>,
+    answers: Option<Result<Answers, Problems>>,
+) -> Result<Next, Error> {
+    let code = Problem::NameOrPasswordWrong.code();
+    let mut failure =
+        event(services, visitor, Kind::Enroll, Outcome::Failure, (&who.typed, &who.domain), code);
+    failure.account = account.map(|account| account.key.guid);
+    note_failure(services, failure).await;
+    let mut problems = Problems::of(Field::Password, Problem::NameOrPasswordWrong);
+    if let Some(Err(more)) = answers {
+        problems.extend(&more);
+    }
+    Ok(Next::Wrong(problems, None))
+}
+
+/// The second page: questions and answers of the account that was proved.
+pub async fn finish(
+    services: &Services,
+    visitor: &Visitor,
+    flow: Found<Flow>,
+    answers: Answers,
+) -> Result<Next, Error> {
+    let Step::Questions { account } = &flow.step else { return Ok(Next::Moved(None)) };
+    let found = services.directory(&account.domain)?.load(account.guid).await?;
+    let Some(found) = found else { return Err(Error::Refused(Refusal::AccountNotServed)) };
+    require_served(&found).map_err(Error::Refused)?;
+    keep(services, visitor, found, answers).await?;
+    Ok(Next::Moved(None))
+}
+
+/// The questions of an enrollment that exists, to be chosen again; told only to who has proved to be its owner.
+pub async fn present(services: &Services, account: &AccountKey) -> Result<Option<Enrollment>, Error> {
+    Ok(services.store.find::<Enrollment>(account).await?.map(Found::into_inner))
+}
+
+async fn keep(
+    services: &Services,
+    visitor: &Visitor,
+    account: Account,
+    answers: Answers,
+) -> Result<(), Error> {
+    let key = visitor.key(Kind::Enroll);
+    let cost = prove::hash_cost(services);
+    let mut questions = Vec::with_capacity(answers.pairs.len());
+    for (question, answer) in answers.pairs {
+        let (salt, keys) = (random()?, Arc::clone(&services.keys));
+        let hash = services
+            .hashing
+            .run(move || AnswerHash::make(&answer, salt, cost, &keys.pepper))
+            .await?
+            .map_err(|e| Error::Internal(e.to_string()))?;
+        questions.push(EnrolledQuestion { question, hash });
+    }
+    let subject = Subject::Known(account.key.clone());
+    let done = write::audit(services, visitor, Kind::Enroll, Outcome::Success, &account, "");
+    loop {
+        let Some(flow) = services.store.find::<Flow>(&key).await? else {
+            return Err(Error::Refused(Refusal::SessionExpired));
+        };
+        // A double click: the other one was faster.
+        if !matches!(&flow.step, Step::Questions { account: proved } if *proved == account.key) {
+            return Ok(());
+        }
+        let old = services.store.find::<Enrollment>(&account.key).await?;
+        let now = services.now();
+        let enrollment = Enrollment {
+            account_name: account.sam_account_name.clone(),
+            questions: questions.clone(),
+            email: answers.email.clone(),
+            language: Some(visitor.language.clone()),
+            enrolled_at: now,
+            reset_at: old.as_ref().and_then(|old| old.reset_at),
+            unlocked_at: old.as_ref().and_then(|old| old.unlocked_at),
+            changed_at: old.as_ref().and_then(|old| old.changed_at),
+        };
+        let counted = services.store.find::<Tally>(&subject).await?;
+        let mut tally = counted.clone().map(Found::into_inner).unwrap_or_default();
+        let cleared_lockout = tally.locked_at.is_some();
+        tally.forgive_answers();
+        let step = Step::Finished(Ending::Enrolled { cleared_lockout });
+        let finished = Flow { step, touched_at: now, ..flow.clone().into_inner() };
+        let batch = services
+            .store
+            .batch()
+            .write(&account.key, old.as_ref(), &enrollment)
+            .write(&subject, counted.as_ref(), &tally)
+            .replace(&key, &flow, &finished)
+            .event(&done);
+        match batch.commit().await {
+            Ok(()) => return Ok(()),
+            Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

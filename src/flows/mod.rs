@@ -1,0 +1,249 @@
+//! The steps: one file for each thing a person can do, and the only place where steps are put in order.
+//!
+//! Every step that writes is one durable batch of the store, with its audit event in it. What was proved is kept in
+//! the flow's step, which only the function that did the proving can set.
+
+pub mod attempt;
+pub mod change;
+pub mod enroll;
+pub mod hashing;
+pub mod identify;
+pub mod prove;
+pub mod reset;
+pub mod session;
+pub mod settle;
+pub mod unlock;
+pub mod view;
+mod write;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    directory::{self, Directory},
+    domain::{
+        account::{Account, Domain, DomainName},
+        audit::{Action, Event, Outcome},
+        clock::{Clock, Timestamp},
+        field::Problems,
+        flow::{Flow, Kind},
+        lockout::Subject,
+        refusal::{Refusal, Service},
+    },
+    settings::Settings,
+    store::{
+        self, Found, SessionKey, Store,
+        keyring::{Keyring, keyed_hash},
+    },
+};
+use hashing::HashPool;
+use session::SessionId;
+
+/// All that the flows work with.
+pub struct Services {
+    /// The domains that are served.
+    pub directories: Vec<Arc<dyn Directory>>,
+    /// What is remembered.
+    pub store: Store,
+    /// The keys outside the store.
+    pub keys: Arc<Keyring>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where hashes of answers are computed.
+    pub hashing: HashPool,
+    /// The settings, swapped when they change.
+    pub settings: ArcSwap<Settings>,
+    /// One turn at a time for those who are counted against.
+    pub turns: attempt::Turns,
+}
+
+impl Services {
+    /// The domains' names, in the order of configuration.
+    pub fn domains(&self) -> Vec<Domain> {
+        self.directories.iter().map(|directory| directory.domain().clone()).collect()
+    }
+
+    pub(crate) fn directory(&self, name: &DomainName) -> Result<&dyn Directory, Error> {
+        self.directories
+            .iter()
+            .find(|directory| directory.domain().name == *name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Error::Internal(format!("the domain {name} is no longer configured")))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn subject_of(
+        &self,
+        account: Option<&Account>,
+        domain: &DomainName,
+        canonical: &str,
+    ) -> Subject {
+        if let Some(account) = account {
+            return Subject::Known(account.key.clone());
+        }
+        let hash =
+            keyed_hash(&self.keys.decoys, &[b"subject", domain.as_str().as_bytes(), canonical.as_bytes()]);
+        let mut name = [0; 16];
+        name.copy_from_slice(&hash[..16]);
+        Subject::Unknown { domain: domain.clone(), name }
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.load().security.idle_timeout_seconds))
+    }
+}
+
+/// Random bytes from the operating system's generator.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Internal("no random numbers".into()))?;
+    Ok(bytes)
+}
+
+/// Who is on the other side.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The address the visitor comes from.
+    pub address: IpAddr,
+    /// The language of the pages.
+    pub language: String,
+    /// The browser's session.
+    pub session: SessionId,
+}
+
+impl Visitor {
+    /// The key of the visitor's flow of that kind.
+    pub fn key(&self, kind: Kind) -> SessionKey {
+        self.session.key(kind)
+    }
+}
+
+/// Where a step led.
+#[derive(Debug)]
+pub enum Next {
+    /// On: the page is at the flow's own path. A new session, if something was proved.
+    Moved(Option<SessionId>),
+    /// The form has to be filled in again. A new session, if something was proved all the same.
+    Wrong(Problems, Option<SessionId>),
+}
+
+/// Why a step could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The person is not served.
+    #[error("refused: {}", .0.code())]
+    Refused(Refusal),
+    /// Something below is in trouble; later it may work.
+    #[error("{}: {text}", .0.code(), text = .1)]
+    Unavailable(Service, String),
+    /// Something is wrong with the program or its set-up.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The key among the texts and the outcome in the audit log.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Unavailable(service, _) => service.code(),
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            store::Error::Conflict => Self::Unavailable(Service::Busy, text),
+            store::Error::ReadOnly(_) => Self::Unavailable(Service::StoreSpace, text),
+            store::Error::Unavailable(_) => Self::Unavailable(Service::Store, text),
+            store::Error::Damaged(_) => Self::Internal(text),
+        }
+    }
+}
+
+impl From<directory::Error> for Error {
+    fn from(error: directory::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            directory::Error::Unavailable(_) => Self::Unavailable(Service::Directory, text),
+            directory::Error::OutcomeUnknown(_) => Self::Unavailable(Service::Outcome, text),
+            directory::Error::Refused(..) | directory::Error::Unexpected(_) => Self::Internal(text),
+        }
+    }
+}
+
+/// Where a visitor is in a flow.
+pub enum Place {
+    /// At its first page.
+    Start,
+    /// At its first page, because too much time went by.
+    Expired,
+    /// Under way.
+    UnderWay(Box<Found<Flow>>),
+}
+
+/// Finds out where a visitor is.
+pub async fn locate(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Place, Error> {
+    Ok(match services.store.find::<Flow>(&visitor.key(kind)).await? {
+        None => Place::Start,
+        Some(flow) if flow.is_over(services.idle_timeout(), services.now()) => Place::Expired,
+        Some(flow) => Place::UnderWay(Box::new(flow)),
+    })
+}
+
+/// Gives a flow up.
+pub async fn cancel(services: &Services, visitor: &Visitor, kind: Kind) -> Result<(), Error> {
+    let key = visitor.key(kind);
+    if let Some(flow) = services.store.find::<Flow>(&key).await?
+        && !matches!(flow.step, crate::domain::flow::Step::Writing(_))
+    {
+        match services.store.batch().remove(&key, &flow).commit().await {
+            Ok(()) | Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// An event of a visitor's flow.
+pub fn event(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    outcome: Outcome,
+    who: (&str, &DomainName),
+    detail: &str,
+) -> Event {
+    Event {
+        at: services.now(),
+        outcome,
+        source: "web".into(),
+        user: who.0.chars().take(256).collect(),
+        domain: who.1.to_string(),
+        action: match kind {
+            Kind::Enroll => Action::Enroll,
+            Kind::Reset => Action::Reset,
+            Kind::Unlock => Action::Unlock,
+            Kind::Change => Action::Change,
+        },
+        detail: detail.into(),
+        source_ip: Some(visitor.address),
+        source_user: None,
+        account: None,
+        reference: None,
+    }
+}
+
+/// Writes down that a step failed, outside any batch; the visitor is told of the failure in any case.
+pub async fn note_failure(services: &Services, event: Event) {
+    if let Err(error) = services.store.batch().event(&event).commit().await {
+        tracing::error!(%error, action = ?event.action, detail = event.detail, "an audit event could not be written");
+    }
+}

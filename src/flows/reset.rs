@@ -1,0 +1,94 @@
+//! The last step of a reset: the new password.
+
+use std::time::Duration;
+
+use super::{
+    Error, Next, Services, Visitor, note_failure,
+    prove::{Reset, Verified},
+    write,
+};
+use crate::{
+    directory::ResetOptions,
+    domain::{
+        account::Account,
+        audit::Outcome,
+        enrollment::Enrollment,
+        field::{Field, Problems},
+        flow::{Ending, Flow, Kind, Step, Write},
+        permission::require_served,
+        refusal::Refusal,
+        secret::Password,
+    },
+    store::Found,
+};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Refuses a reset that comes too soon after the last one, by the setting or, if the directory's rules are to hold
+/// at a reset, by its minimum age.
+pub(super) fn require_due(
+    services: &Services,
+    enrollment: &Enrollment,
+    account: &Account,
+) -> Result<(), Refusal> {
+    let settings = services.settings.load();
+    let now = services.now();
+    let between = Duration::from_secs(u64::from(settings.security.minimum_days_between_resets) * DAY);
+    let ours = enrollment.reset_at.map_or(Duration::ZERO, |last| between.saturating_sub(now.since(last)));
+    let theirs =
+        if settings.security.enforce_history && account.enforces_history && account.password_last_set > 0 {
+            let set_at = crate::domain::clock::Timestamp::from_filetime(account.password_last_set);
+            account.policy.minimum_age.saturating_sub(now.since(set_at))
+        } else {
+            Duration::ZERO
+        };
+    let left = ours.max(theirs);
+    if left.is_zero() {
+        return Ok(());
+    }
+    Err(Refusal::ResetTooSoon { days: u32::try_from(left.as_secs().div_ceil(DAY)).unwrap_or(u32::MAX) })
+}
+
+/// Sets the new password of the account that the flow has proved.
+pub async fn finish(
+    services: &Services,
+    visitor: &Visitor,
+    flow: Found<Flow>,
+    new: Password,
+) -> Result<Next, Error> {
+    let Some(proof) = Verified::<Reset>::of(&flow) else { return Ok(Next::Moved(None)) };
+    set_password(services, visitor, &flow, proof, new).await
+}
+
+async fn set_password(
+    services: &Services,
+    visitor: &Visitor,
+    flow: &Found<Flow>,
+    proof: Verified<Reset>,
+    new: Password,
+) -> Result<Next, Error> {
+    let key = proof.account().clone();
+    let directory = services.directory(&key.domain)?;
+    let Some(account) = directory.load(key.guid).await? else {
+        return Err(Error::Refused(Refusal::AccountNotServed));
+    };
+    require_served(&account).map_err(Error::Refused)?;
+    if let Err(problem) = account.policy.check(&new, &account) {
+        let failure =
+            write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());
+        note_failure(services, failure).await;
+        return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
+    }
+    let settings = services.settings.load_full();
+    let options = ResetOptions {
+        must_change_at_logon: settings.security.must_change_after_reset && !account.password_never_expires,
+        enforce_history: settings.security.enforce_history,
+    };
+    let what = Write::Reset { before: account.password_last_set, must_change: options.must_change_at_logon };
+    let intended = write::intend(services, (visitor, visitor), Kind::Reset, flow, &account, what).await?;
+    let Some(writing) = intended else { return Ok(Next::Moved(None)) };
+    let result = directory.reset_password(&account, &new, options).await;
+    let ending = Ending::Reset { must_change: options.must_change_at_logon };
+    let back = Step::NewPassword { account: key };
+    write::conclude(services, visitor, Kind::Reset, &writing, &account, (ending, Some(back)), result).await
+}

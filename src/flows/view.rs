@@ -1,0 +1,143 @@
+//! What a visitor is shown where they are.
+
+use super::{Error, Place, Services, Visitor, enroll, locate, settle};
+use crate::domain::{
+    account::Account,
+    enrollment::{Enrollment, Question},
+    flow::{Asked, Ending, Flow, Kind, Step},
+    password_rules::PasswordPolicy,
+    refusal::{Refusal, Service},
+};
+
+/// The page of a step.
+#[derive(Debug)]
+pub enum View {
+    /// Name and domain; on Enroll all fields.
+    Start,
+    /// A question.
+    Question {
+        /// Its text.
+        question: Question,
+        /// Which it is, from 1.
+        number: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// A new password for a proven account.
+    NewPassword(Box<Account>),
+    /// Questions and answers for a proven account, and what it had before.
+    Questions {
+        /// `DOMAIN\name`.
+        account: String,
+        /// The present enrollment.
+        present: Option<Enrollment>,
+    },
+    /// Old and new password, for the name as typed.
+    Credentials {
+        /// As typed.
+        username: String,
+    },
+    /// It is done.
+    Finished(Ending),
+}
+
+/// A view, with the token's tag of the step it shows.
+#[derive(Debug)]
+pub struct Shown {
+    /// The page.
+    pub view: View,
+    /// What the form's token is bound to.
+    pub tag: String,
+}
+
+/// The tag of the first page.
+pub const START_TAG: &str = "start";
+
+/// The tag of a step: a form of another step, or of another flow, has another.
+pub fn tag(flow: &Flow) -> String {
+    let step = match &flow.step {
+        Step::Question(questions) => match &questions.asked {
+            Asked::Enrolled { index, .. } => format!("q{index}"),
+            Asked::Decoy(_) => "q0".into(),
+        },
+        Step::NewPassword { .. } => "p".into(),
+        Step::Questions { .. } => "e".into(),
+        Step::Credentials => "c".into(),
+        Step::Writing(_) => "w".into(),
+        Step::Finished(_) => "f".into(),
+    };
+    let nonce = u64::from_be_bytes(flow.nonce);
+    format!("{nonce:016x}{step}")
+}
+
+/// Finds out what to show. Reading only, but for a write whose result can be settled now.
+pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Shown, Error> {
+    let start = || Shown { view: View::Start, tag: START_TAG.into() };
+    let mut place = locate(services, visitor, kind).await?;
+    if let Place::UnderWay(flow) = &place
+        && matches!(flow.step, Step::Writing(_))
+    {
+        let tag = tag(flow);
+        match settle::settle(services, visitor, kind, flow).await? {
+            settle::Settled::Done(ending) => return Ok(Shown { view: View::Finished(ending), tag }),
+            settle::Settled::Open => {
+                let text = "a write is not settled yet".to_owned();
+                return Err(Error::Unavailable(Service::Outcome, text));
+            }
+            settle::Settled::NotDone => place = locate(services, visitor, kind).await?,
+        }
+    }
+    let Place::UnderWay(flow) = place else { return Ok(start()) };
+    let tag = tag(&flow);
+    let view = match &flow.step {
+        Step::Question(questions) => {
+            let expected = services.settings.load().enroll.questions as usize;
+            match &questions.asked {
+                Asked::Decoy(question) => {
+                    View::Question { question: question.clone(), number: 1, total: expected }
+                }
+                Asked::Enrolled { account, enrolled_at, index } => {
+                    match enroll::present(services, account).await? {
+                        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => {
+                            let Some(asked) = enrollment.questions.get(*index) else { return Ok(start()) };
+                            // How many there really are is told only to who has answered one.
+                            let total = if *index == 0 { expected } else { enrollment.questions.len() };
+                            View::Question { question: asked.question.clone(), number: index + 1, total }
+                        }
+                        _ => return Ok(start()),
+                    }
+                }
+            }
+        }
+        Step::NewPassword { account } => {
+            match services.directory(&account.domain)?.load(account.guid).await? {
+                Some(account) => View::NewPassword(Box::new(account)),
+                None => return Err(Error::Refused(Refusal::AccountNotServed)),
+            }
+        }
+        Step::Questions { account } => View::Questions {
+            account: flow.username.clone(),
+            present: enroll::present(services, account).await?,
+        },
+        Step::Credentials => View::Credentials { username: flow.username.clone() },
+        Step::Writing(_) => return Ok(start()),
+        Step::Finished(ending) => View::Finished(*ending),
+    };
+    Ok(Shown { view, tag })
+}
+
+/// The rules of a policy as keys among the texts, with their number.
+pub fn rules(policy: &PasswordPolicy, history: bool) -> Vec<(&'static str, Option<u64>)> {
+    let mut rules = Vec::new();
+    if policy.minimum_length > 0 {
+        rules.push(("rule.minimum_length", Some(u64::from(policy.minimum_length))));
+    }
+    if policy.complexity {
+        rules.push(("rule.complexity", None));
+        rules.push(("rule.no_name", None));
+    }
+    if history && policy.history_length > 0 {
+        rules.push(("rule.history", Some(u64::from(policy.history_length))));
+    }
+    rules
+}

@@ -1,0 +1,109 @@
+//! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
+//! names that don't exist are forgotten.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::{
+        flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
+        lockout::Tally,
+    },
+    flows::{Services, Visitor, session::SessionId, settle},
+    store,
+};
+
+/// How often the rounds are made.
+const ROUND: Duration = Duration::from_secs(60);
+/// Records read at a time, and removed at a time.
+const PAGE: usize = 50;
+/// Counts of names that don't exist are kept so long after they were last touched.
+const FORGET_NAMES: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Makes the rounds until `shutdown`; the first at once, so that what an earlier run left open is settled.
+pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = end_flows(&services).await {
+            tracing::warn!(%error, "the round over flows was not finished");
+        }
+        if let Err(error) = forget_names(&services).await {
+            tracing::warn!(%error, "the round over counts was not finished");
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(ROUND)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Settles writes left open and removes flows that have ended.
+async fn end_flows(services: &Services) -> Result<(), store::Error> {
+    let now = services.clock.now();
+    let mut after = None;
+    loop {
+        let page = services.store.page::<Flow>(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let mut batch = services.store.batch();
+        let mut removed = 0;
+        for (key, flow) in page {
+            if let Step::Writing(writing) = &flow.step {
+                let Some(visitor) = absent_visitor(&key) else { continue };
+                let kind = match writing.what {
+                    Write::Reset { .. } => Kind::Reset,
+                    Write::Change { .. } => Kind::Change,
+                    Write::Unlock => Kind::Unlock,
+                };
+                // A write that nobody asks about any more is still one for the audit log.
+                if now.since(writing.since) > ROUND
+                    && let Err(error) = settle::settle(services, &visitor, kind, &flow).await
+                {
+                    tracing::warn!(%error, account = %writing.account.guid, "a write can't be settled yet");
+                }
+            } else if now.since(flow.started_at) > LONGEST_FLOW {
+                batch = batch.remove_raw(key, &flow);
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            match batch.commit().await {
+                // Someone moved in one of them: the next round sees.
+                Ok(()) | Err(store::Error::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The one whose flow it is, as far as its key tells.
+fn absent_visitor(key: &[u8]) -> Option<Visitor> {
+    let session = SessionId::of_record(key.get(1..33)?.try_into().ok()?);
+    Some(Visitor { address: IpAddr::from([0, 0, 0, 0]), language: String::new(), session })
+}
+
+/// Forgets counts of names that don't exist, long after they were last touched.
+async fn forget_names(services: &Services) -> Result<(), store::Error> {
+    let now = services.clock.now();
+    let mut after = None;
+    loop {
+        let page = services.store.page::<Tally>(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let mut batch = services.store.batch();
+        let mut removed = 0;
+        for (key, tally) in page {
+            if store::is_unknown_subject(&key)
+                && tally.touched_at.is_none_or(|touched| now.since(touched) > FORGET_NAMES)
+            {
+                batch = batch.remove_raw(key, &tally);
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            match batch.commit().await {
+                Ok(()) | Err(store::Error::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

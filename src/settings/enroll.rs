@@ -1,0 +1,126 @@
+//! The Enroll tab: how many questions, and which.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Fault,
+    table::{Kind, tab},
+};
+
+/// Questions by language.
+type QuestionLists = BTreeMap<String, Vec<String>>;
+
+impl Kind for QuestionLists {
+    fn toml(&self) -> String {
+        toml::Value::try_from(self).map(|value| value.to_string()).unwrap_or_default()
+    }
+}
+
+tab! {
+    /// The Enroll tab.
+    pub struct Enroll {
+        /// How many questions a person answers at enrollment, and at a reset or unlock.
+        questions: u32 = 3, in 1..=10;
+        /// How many of them, counted from the last, people write themselves. A stranger who types a name with
+        /// self-written questions can tell that it is enrolled.
+        own_questions: u32 = 0, in 0..=10;
+        /// The least number of letters and digits in an answer.
+        minimum_answer_length: u32 = 3, in 1..=50;
+        /// Whether people are asked for an e-mail address of their own.
+        ask_email: bool = false;
+        /// The questions to choose from, by language.
+        question_list: QuestionLists = default_lists();
+    }
+}
+
+impl Enroll {
+    /// The questions offered in a language, else in English, else in whatever there is.
+    pub fn questions_in(&self, language: &str) -> &[String] {
+        self.question_list
+            .get(language)
+            .or_else(|| self.question_list.get("en"))
+            .or_else(|| self.question_list.values().next())
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The questions of all languages.
+    pub fn all_questions(&self) -> impl Iterator<Item = &String> {
+        self.question_list.values().flatten()
+    }
+
+    /// Whether a question is offered in any language.
+    pub fn offers(&self, question: &str) -> bool {
+        self.all_questions().any(|offered| offered == question)
+    }
+
+    pub(super) fn check_questions(&self, faults: &mut Vec<Fault>) {
+        let key = "settings.enroll.question_list";
+        if self.own_questions > self.questions {
+            faults.push(Fault::new("settings.enroll.own_questions", "there are not so many questions"));
+        }
+        let needed = self.questions.saturating_sub(self.own_questions) as usize;
+        if self.question_list.is_empty() {
+            faults.push(Fault::new(key, "needs the questions of one language at least"));
+        }
+        for (language, list) in &self.question_list {
+            let key = format!("{key}.{language}");
+            let mut different = list.clone();
+            different.sort();
+            different.dedup();
+            if different.len() != list.len() {
+                faults.push(Fault::new(&key, "has a question twice"));
+            }
+            if list.len() < needed.max(1) {
+                faults.push(Fault::new(&key, format!("needs at least {} questions", needed.max(1))));
+            }
+            if list.iter().any(|text| text.trim().is_empty() || text.chars().count() > 200) {
+                faults.push(Fault::new(&key, "a question is empty or longer than 200 characters"));
+            }
+        }
+    }
+}
+
+/// Questions whose answers stay the same and aren't found in public profiles.
+fn default_lists() -> QuestionLists {
+    let list = |questions: &[&str]| questions.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    BTreeMap::from([
+        (
+            "en".to_owned(),
+            list(&[
+                "What was the name of your first stuffed toy?",
+                "What was the first dish you learned to cook?",
+                "What was the surname of your favourite teacher?",
+                "In which street did your grandparents live?",
+                "What was the title of the first book you loved?",
+                "What was your nickname as a child?",
+                "Where did you spend your first holiday without your parents?",
+                "What was the first film you saw in a cinema?",
+                "What was the first name of your best friend in primary school?",
+                "What make was the first car you drove?",
+                "What did you want to become when you were ten?",
+                "What was the name of the shop where you bought sweets as a child?",
+                "Which instrument did you try to learn first?",
+                "What was the first record or song you bought?",
+            ]),
+        ),
+        (
+            "de".to_owned(),
+            list(&[
+                "Wie hieß Ihr erstes Stofftier?",
+                "Welches Gericht haben Sie als erstes kochen gelernt?",
+                "Wie hieß Ihre Lieblingslehrerin oder Ihr Lieblingslehrer mit Nachnamen?",
+                "In welcher Straße wohnten Ihre Großeltern?",
+                "Wie hieß das erste Buch, das Sie geliebt haben?",
+                "Welchen Spitznamen hatten Sie als Kind?",
+                "Wohin führte Ihre erste Reise ohne Eltern?",
+                "Welchen Film haben Sie zuerst im Kino gesehen?",
+                "Wie hieß Ihre beste Freundin oder Ihr bester Freund in der Grundschule mit Vornamen?",
+                "Von welcher Marke war das erste Auto, das Sie gefahren haben?",
+                "Was wollten Sie mit zehn Jahren werden?",
+                "Wie hieß der Laden, in dem Sie als Kind Süßigkeiten kauften?",
+                "Welches Instrument wollten Sie zuerst lernen?",
+                "Welche Schallplatte oder welches Lied haben Sie zuerst gekauft?",
+            ]),
+        ),
+    ])
+}

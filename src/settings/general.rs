@@ -1,0 +1,44 @@
+//! The General tab: names, languages, which pages there are.
+
+use super::{DomainSettings, Fault, table::tab};
+
+tab! {
+    /// The General tab.
+    pub struct General {
+        /// The product's name on every page.
+        product_name: String = "Regain".into();
+        /// The language of visitors whose browser asks for none that there is, and of the questions that are shown
+        /// for unknown names.
+        language: String = "en".into();
+        /// A line on every page that says how to reach the help desk, for instance
+        /// "Help desk: 4444, weekdays 8 to 18".
+        help_desk: String = String::new();
+        /// A line at the foot of every page.
+        footer: String = String::new();
+        /// Which domains the pages offer, by NetBIOS or DNS name; the first is the default. Not set: all, in the
+        /// order below. An empty list: a text box instead. With only one domain nobody is asked.
+        domain_list: Option<Vec<String>> = None;
+        /// Whether Enroll is offered.
+        show_enroll: bool = true;
+        /// Whether Reset is offered.
+        show_reset: bool = true;
+        /// Whether Unlock is offered.
+        show_unlock: bool = true;
+        /// Whether Change is offered.
+        show_change: bool = true;
+    }
+}
+
+impl General {
+    pub(super) fn check_domain_list(&self, domains: &[DomainSettings], faults: &mut Vec<Fault>) {
+        for name in self.domain_list.iter().flatten() {
+            if !domains
+                .iter()
+                .any(|d| d.dns_name.eq_ignore_ascii_case(name) || d.netbios_name.eq_ignore_ascii_case(name))
+            {
+                let text = format!("\"{name}\" is not one of the domains of [[settings.domain]]");
+                faults.push(Fault::new("settings.general.domain_list", text));
+            }
+        }
+    }
+}

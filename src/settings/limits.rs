@@ -1,0 +1,16 @@
+//! The Limits tab: how often things may be tried.
+
+use super::table::tab;
+
+tab! {
+    /// The Limits tab.
+    pub struct Limits {
+        /// Forms that one address (of IPv6: one /64) may send in a minute; 0 for no limit. A whole office may share
+        /// one address.
+        requests_per_address_per_minute: u32 = 240, in 0..=1_000_000;
+        /// Forms that all together may send in a second; 0 for no limit.
+        requests_per_second_overall: u32 = 500, in 0..=1_000_000;
+        /// Resets and unlocks that may be begun for one account, or one unknown name, in an hour; 0 for no limit.
+        starts_per_account_per_hour: u32 = 20, in 0..=10_000;
+    }
+}

@@ -1,0 +1,34 @@
+//! The Security tab: time limits, lockout, what a reset enforces, what a hash costs.
+
+use super::table::tab;
+
+tab! {
+    /// The Security tab.
+    pub struct Security {
+        /// After so many seconds without a step a flow ends; 0 never. No flow lasts longer than 30 minutes in any
+        /// case.
+        idle_timeout_seconds: u32 = 300, in 0..=1800;
+        /// Enforce password history and minimum age of Active Directory also at a reset, where the controller
+        /// offers it (Windows Server 2012 and later).
+        enforce_history: bool = true;
+        /// Demand a change at next logon after a reset; not for accounts whose password never expires.
+        must_change_after_reset: bool = false;
+        /// So many days must lie between two resets of an account; 0 for no limit.
+        minimum_days_between_resets: u32 = 0, in 0..=365;
+        /// After so many wrong answers a person can't reset or unlock here until enrolling again; 0 never. This is
+        /// not the lockout of Active Directory.
+        wrong_answers_until_lockout: u32 = 5, in 0..=100;
+        /// Tell visitors that a name is not enrolled, instead of asking a question that nobody can answer. Kinder,
+        /// but it lets strangers find out who is enrolled.
+        friendly_messages: bool = false;
+        /// Replies to forms are sent no sooner than this many milliseconds after the request, a late one at the next
+        /// multiple, so that the time taken tells nothing; 0 for at once.
+        reply_deadline_ms: u32 = 250, in 0..=5000;
+        /// Memory for hashing an answer, in KiB (argon2id; OWASP asks for 19456 with 2 passes or 47104 with 1).
+        hash_memory_kib: u32 = 19_456, in 7_168..=1_048_576;
+        /// Passes over that memory.
+        hash_passes: u32 = 2, in 1..=16;
+        /// Lanes of that memory.
+        hash_lanes: u32 = 1, in 1..=4;
+    }
+}

@@ -1,0 +1,120 @@
+//! The engine under the store: ordered keys and values, and one atomic batch with preconditions that is durable when it
+//! returns. The interface is async and says nothing of the engine behind it, so that another can take its place.
+
+mod on_sled;
+mod sentinel;
+mod space;
+
+use std::ops::Bound;
+
+use async_trait::async_trait;
+
+pub use on_sled::{Options, SledEngine};
+
+/// The largest value: beyond, sled would keep it in a file of its own, outside the batch.
+pub const MAXIMUM_VALUE: usize = 64 * 1024;
+
+/// Which way a scan goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From the smallest key up.
+    Forward,
+    /// From the largest key down.
+    Backward,
+}
+
+/// Whether the engine can be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// It can.
+    Writable,
+    /// It can be read from only, and why. It gets better by itself.
+    ReadOnly(String),
+    /// It can't, and why. It is tried again by itself.
+    Failed(String),
+}
+
+/// Why the engine could not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A precondition doesn't hold; nothing was written.
+    #[error("a precondition does not hold")]
+    Conflict,
+    /// There is no room; nothing was written.
+    #[error("read-only: {0}")]
+    ReadOnly(String),
+    /// It can't be used now. If a batch was being written, it may or may not be there later.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The data is damaged.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// A value is too large.
+    #[error("a value of {0} bytes is too large")]
+    TooLarge(usize),
+}
+
+/// An ordered store of keys and values.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// The value of a key. It may be one that is not durable yet; whoever acts on it does so in a batch of their
+    /// own, which becomes durable later than the one it was read from.
+    async fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The records between two keys in order, `limit` at most.
+    async fn scan(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+
+    /// Writes a batch if all its preconditions hold: all of it, or nothing. Durable when it returns.
+    async fn commit(&self, batch: Batch) -> Result<(), Error>;
+
+    /// Whether it can be used.
+    fn condition(&self) -> Condition;
+}
+
+/// What is to be written together. At most some fifty removals: sled holds on to the memory of large batches.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    expected: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The key must not be there.
+    #[must_use]
+    pub fn expect_absent(mut self, key: Vec<u8>) -> Self {
+        self.expected.push((key, None));
+        self
+    }
+
+    /// The key must have this value.
+    #[must_use]
+    pub fn expect_value(mut self, key: Vec<u8>, value: Vec<u8>) -> Self {
+        self.expected.push((key, Some(value)));
+        self
+    }
+
+    /// Writes a value.
+    #[must_use]
+    pub fn put(mut self, key: Vec<u8>, value: Vec<u8>) -> Self {
+        self.writes.push((key, Some(value)));
+        self
+    }
+
+    /// Removes a key.
+    #[must_use]
+    pub fn remove(mut self, key: Vec<u8>) -> Self {
+        self.writes.push((key, None));
+        self
+    }
+}

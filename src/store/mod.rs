@@ -1,0 +1,191 @@
+//! The store: what Regain remembers. Typed records over an [`engine`]; what one step of a flow writes is one
+//! [`Batch`], durable when its commit returns.
+//!
+//! It must not know what the records are for.
+
+pub mod engine;
+pub mod keyring;
+mod record;
+
+use std::{
+    ops::{Bound, Deref},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use engine::{Direction, Engine};
+pub use record::{Kept, SessionKey, Space, is_unknown_subject};
+
+use crate::domain::audit::Event;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else wrote in between; nothing was written. Read again and decide again.
+    #[error("changed in the meantime")]
+    Conflict,
+    /// There is no room on the disk; reading still works.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// It can't be used now.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A record can't be understood.
+    #[error("damaged record: {0}")]
+    Damaged(String),
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Conflict => Self::Conflict,
+            engine::Error::ReadOnly(why) => Self::ReadOnly(why),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// A record as it was read; writing it back succeeds only if nobody else wrote it since.
+#[derive(Debug, Clone)]
+pub struct Found<R> {
+    record: R,
+    raw: Vec<u8>,
+}
+
+impl<R> Found<R> {
+    /// Gives up the right to write it back.
+    pub fn into_inner(self) -> R {
+        self.record
+    }
+}
+
+impl<R> Deref for Found<R> {
+    type Target = R;
+    fn deref(&self) -> &R {
+        &self.record
+    }
+}
+
+/// The store.
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    next_event: AtomicU64,
+}
+
+impl Store {
+    /// Takes an engine over and finds out where the audit log goes on.
+    pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
+        let (from, to) = record::space_bounds(Space::Audit);
+        let last = engine.scan(from, to, Direction::Backward, 1).await?;
+        let next = last.first().and_then(|(key, _)| record::event_number(key)).map_or(1, |last| last + 1);
+        Ok(Self { engine, next_event: AtomicU64::new(next) })
+    }
+
+    /// The engine's condition in words, if it can't be written to.
+    pub fn trouble(&self) -> Option<String> {
+        match self.engine.condition() {
+            engine::Condition::Writable => None,
+            engine::Condition::ReadOnly(why) | engine::Condition::Failed(why) => Some(why),
+        }
+    }
+
+    /// The record of that key.
+    pub async fn find<R: Kept>(&self, key: &R::Key) -> Result<Option<Found<R>>, Error> {
+        let Some(raw) = self.engine.find(&R::key(key)).await? else { return Ok(None) };
+        Ok(Some(Found { record: record::decode(&raw)?, raw }))
+    }
+
+    /// The next records of a kind behind `after` (a raw key that an earlier call gave), `limit` at most.
+    pub async fn page<R: Kept>(
+        &self,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Found<R>)>, Error> {
+        let (from, to) = record::space_bounds(R::SPACE);
+        let from = after.map_or(from, Bound::Excluded);
+        let rows = self.engine.scan(from, to, Direction::Forward, limit).await?;
+        rows.into_iter().map(|(key, raw)| Ok((key, Found { record: record::decode(&raw)?, raw }))).collect()
+    }
+
+    /// The latest audit events, newest first.
+    pub async fn latest_events(&self, limit: usize) -> Result<Vec<Event>, Error> {
+        let (from, to) = record::space_bounds(Space::Audit);
+        let rows = self.engine.scan(from, to, Direction::Backward, limit).await?;
+        rows.iter().map(|(_, raw)| record::decode(raw)).collect()
+    }
+
+    /// Begins a batch.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { store: self, writes: engine::Batch::new(), fault: None }
+    }
+}
+
+/// What one step writes: all of it or nothing.
+#[must_use = "nothing is written until it is committed"]
+pub struct Batch<'a> {
+    store: &'a Store,
+    writes: engine::Batch,
+    fault: Option<Error>,
+}
+
+impl Batch<'_> {
+    /// A record that must not exist yet.
+    pub fn insert<R: Kept>(mut self, key: &R::Key, record: &R) -> Self {
+        self.writes = self.writes.expect_absent(R::key(key));
+        self.put(key, record)
+    }
+
+    /// A record in the place of the one that was found.
+    pub fn replace<R: Kept>(mut self, key: &R::Key, found: &Found<R>, record: &R) -> Self {
+        self.writes = self.writes.expect_value(R::key(key), found.raw.clone());
+        self.put(key, record)
+    }
+
+    /// [`Self::replace`] if there was one, else [`Self::insert`].
+    pub fn write<R: Kept>(self, key: &R::Key, found: Option<&Found<R>>, record: &R) -> Self {
+        match found {
+            Some(found) => self.replace(key, found, record),
+            None => self.insert(key, record),
+        }
+    }
+
+    /// A record in the place of whatever is there.
+    pub fn put<R: Kept>(mut self, key: &R::Key, record: &R) -> Self {
+        match record::encode(record) {
+            Ok(raw) => self.writes = self.writes.put(R::key(key), raw),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
+    /// Removes the record that was found.
+    pub fn remove<R: Kept>(self, key: &R::Key, found: &Found<R>) -> Self {
+        self.remove_raw(R::key(key), found)
+    }
+
+    /// Removes a record that [`Store::page`] gave.
+    pub fn remove_raw<R>(mut self, key: Vec<u8>, found: &Found<R>) -> Self {
+        self.writes = self.writes.expect_value(key.clone(), found.raw.clone()).remove(key);
+        self
+    }
+
+    /// An event of the audit log.
+    pub fn event(mut self, event: &Event) -> Self {
+        let number = self.store.next_event.fetch_add(1, Ordering::Relaxed);
+        match record::encode(event) {
+            Ok(raw) => self.writes = self.writes.put(record::event_key(number), raw),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
+    /// Writes it; durable when this returns.
+    pub async fn commit(self) -> Result<(), Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        Ok(self.store.engine.commit(self.writes).await?)
+    }
+}

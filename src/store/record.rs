@@ -1,0 +1,155 @@
+//! How records become bytes: a version byte, then JSON; and how keys are made: a letter for the kind, then the key.
+
+use std::ops::Bound;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Error;
+use crate::domain::{
+    account::AccountKey, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject, lockout::Tally,
+};
+
+/// The version byte all records of this program begin with. A record that needs another form gets the next number
+/// and a migration.
+const VERSION: u8 = 1;
+
+/// The kinds of records, each with a letter of its own at the head of its keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// Audit events.
+    Audit,
+    /// Enrollments.
+    Enrollments,
+    /// Flows under way.
+    Flows,
+    /// Counts.
+    Tallies,
+    /// Single values of the store itself.
+    Meta,
+}
+
+impl Space {
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Audit => b'a',
+            Self::Enrollments => b'e',
+            Self::Flows => b'f',
+            Self::Tallies => b't',
+            Self::Meta => b'm',
+        }
+    }
+}
+
+/// A kind of record.
+pub trait Kept: Serialize + DeserializeOwned + Send + Sync {
+    /// Where it is kept.
+    const SPACE: Space;
+    /// What it is kept under.
+    type Key;
+    /// The key's bytes.
+    fn key(key: &Self::Key) -> Vec<u8>;
+}
+
+/// The tag of subjects that don't exist.
+const UNKNOWN: u8 = b'u';
+
+/// Whether the key of a tally is one of a name that doesn't exist.
+pub fn is_unknown_subject(key: &[u8]) -> bool {
+    key.get(1) == Some(&UNKNOWN)
+}
+
+/// A browser's session (as the hash of its cookie) and one of its flows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionKey {
+    /// SHA-256 of the cookie's secret.
+    pub session: [u8; 32],
+    /// The flow.
+    pub kind: Kind,
+}
+
+impl Kept for Enrollment {
+    const SPACE: Space = Space::Enrollments;
+    type Key = AccountKey;
+    fn key(key: &AccountKey) -> Vec<u8> {
+        account_key(Self::SPACE, b'k', key)
+    }
+}
+
+impl Kept for Tally {
+    const SPACE: Space = Space::Tallies;
+    type Key = Subject;
+    fn key(key: &Subject) -> Vec<u8> {
+        match key {
+            Subject::Known(account) => account_key(Self::SPACE, b'k', account),
+            Subject::Unknown { domain, name } => key_of(Self::SPACE, UNKNOWN, domain.as_str(), name),
+        }
+    }
+}
+
+impl Kept for Flow {
+    const SPACE: Space = Space::Flows;
+    type Key = SessionKey;
+    fn key(key: &SessionKey) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(key.session);
+        bytes.extend(key.kind.as_str().as_bytes());
+        bytes
+    }
+}
+
+/// The mark by which the right pepper is recognised.
+#[derive(Serialize, serde::Deserialize)]
+pub(super) struct PepperMark(pub [u8; 32]);
+
+impl Kept for PepperMark {
+    const SPACE: Space = Space::Meta;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"pepper");
+        bytes
+    }
+}
+
+fn account_key(space: Space, tag: u8, key: &AccountKey) -> Vec<u8> {
+    key_of(space, tag, key.domain.as_str(), key.guid.bytes())
+}
+
+/// Letter, tag, domain, NUL (which no DNS name has), identity.
+fn key_of(space: Space, tag: u8, domain: &str, identity: &[u8; 16]) -> Vec<u8> {
+    let mut bytes = vec![space.letter(), tag];
+    bytes.extend(domain.as_bytes());
+    bytes.push(0);
+    bytes.extend(identity);
+    bytes
+}
+
+pub(super) fn space_bounds(space: Space) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    (Bound::Included(vec![space.letter()]), Bound::Excluded(vec![space.letter() + 1]))
+}
+
+pub(super) fn event_key(number: u64) -> Vec<u8> {
+    let mut bytes = vec![Space::Audit.letter()];
+    bytes.extend(number.to_be_bytes());
+    bytes
+}
+
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+pub(super) fn encode<R: Serialize>(record: &R) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, record).map_err(|e| Error::Damaged(e.to_string()))?;
+    Ok(bytes)
+}
+
+pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
+    match bytes.split_first() {
+        Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|e| Error::Damaged(e.to_string())),
+        Some((version, _)) => Err(Error::Damaged(format!(
+            "version {version} is not known to this program; it may be a newer one's"
+        ))),
+        None => Err(Error::Damaged("empty".into())),
+    }
+}

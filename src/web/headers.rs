@@ -1,0 +1,117 @@
+//! The guard before all pages: which hosts are answered, which methods, and the headers every answer carries,
+//! errors included.
+
+use std::sync::Arc;
+
+use poem::{
+    Endpoint, IntoResponse as _, Request, Response, Result,
+    error::{MethodNotAllowedError, NotFoundError},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+
+use super::{Site, problem};
+use crate::{domain::refusal::Refusal, flows::Error};
+
+/// The longest address.
+const MAXIMUM_URI: usize = 2048;
+
+/// On every answer. No inline code or style anywhere; nothing from elsewhere; nobody may frame the pages.
+const ALWAYS: [(&str, &str); 10] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-embedder-policy", "require-corp"),
+    ("cross-origin-resource-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), \
+         microphone=(), midi=(), payment=(), usb=()",
+    ),
+    ("x-dns-prefetch-control", "off"),
+    ("x-permitted-cross-domain-policies", "none"),
+];
+
+/// Two years, as the preload lists ask for (RFC 6797).
+const STRICT_TRANSPORT: &str = "max-age=63072000; includeSubDomains";
+
+/// The guard.
+pub struct Guard<E> {
+    /// What it needs to draw an error.
+    pub site: Arc<Site>,
+    /// What it guards.
+    pub inner: E,
+}
+
+impl<E: Endpoint> Endpoint for Guard<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let site = &self.site;
+        let language = super::language(site, &request).clone();
+        let refuse = |refusal| problem::page(site, &language, None, &Error::Refused(refusal)).0;
+        let mut response = if let Err(refusal) = admit(&request, &site.hosts) {
+            refuse(refusal)
+        } else {
+            match self.inner.call(request).await {
+                Ok(response) => response.into_response(),
+                Err(error) if error.is::<NotFoundError>() || error.status() == StatusCode::NOT_FOUND => {
+                    refuse(Refusal::NotFound)
+                }
+                Err(error) if error.is::<MethodNotAllowedError>() => refuse(Refusal::MethodUnknown),
+                Err(error) => {
+                    let internal = Error::Internal(error.to_string());
+                    problem::page(site, &language, None, &internal).0
+                }
+            }
+        };
+        if response.status() == StatusCode::NOT_FOUND
+            && response.headers().get(header::CONTENT_TYPE).is_none()
+        {
+            response = refuse(Refusal::NotFound);
+        }
+        decorate(response.headers_mut(), site.demo);
+        Ok(response)
+    }
+}
+
+/// Headers for answers of the server itself and of this guard alike.
+pub(super) fn decorate(headers: &mut HeaderMap, demo: bool) {
+    for (name, value) in ALWAYS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if !demo {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_TRANSPORT));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn admit(request: &Request, hosts: &[String]) -> Result<(), Refusal> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let host = named.next().map(|value| value.to_str().unwrap_or_default());
+    // HTTP/2 and absolute addresses carry the authority in the address; if there are two, they must agree.
+    let authority = request.uri().authority().map(poem::http::uri::Authority::as_str);
+    let name = match (host, authority) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
+            return Err(Refusal::HostUnknown);
+        }
+        (Some(name), _) | (None, Some(name)) => name,
+        (None, None) => return Err(Refusal::HostUnknown),
+    };
+    if named.next().is_some() || !hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return Err(Refusal::HostUnknown);
+    }
+    if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
+        return Err(Refusal::MethodUnknown);
+    }
+    if request.uri().path_and_query().is_some_and(|address| address.as_str().len() > MAXIMUM_URI) {
+        return Err(Refusal::NotFound);
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! For monitors: is the program alive, and can it serve.
+
+use std::sync::Arc;
+
+use poem::{Endpoint, Request, Response, Result, http::StatusCode};
+
+use super::Site;
+
+/// `/healthz`: the program answers.
+pub struct Alive;
+
+impl Endpoint for Alive {
+    type Output = Response;
+    async fn call(&self, _request: Request) -> Result<Response> {
+        Ok(Response::builder().content_type("text/plain; charset=utf-8").body("ok\n"))
+    }
+}
+
+/// `/readyz`: the store can be written to. Which directory is down, a stranger need not know: the pages say so to
+/// those concerned.
+pub struct Ready(pub Arc<Site>);
+
+impl Endpoint for Ready {
+    type Output = Response;
+    async fn call(&self, _request: Request) -> Result<Response> {
+        let response = Response::builder().content_type("text/plain; charset=utf-8");
+        Ok(match self.0.services.store.trouble() {
+            None => response.body("ready\n"),
+            Some(_) => {
+                response.status(StatusCode::SERVICE_UNAVAILABLE).header("retry-after", "10").body("store\n")
+            }
+        })
+    }
+}

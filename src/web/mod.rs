@@ -1,0 +1,111 @@
+//! The web: what comes in over HTTP and what goes out. The only module that names poem.
+//!
+//! It turns requests into the types of the domain, calls the flows, and draws what came of it. It must not know how
+//! anything is stored or which directory there is.
+
+pub mod csrf;
+mod form;
+mod headers;
+mod health;
+mod language;
+mod legacy;
+pub mod limit;
+mod problem;
+pub mod server;
+mod statics;
+mod user;
+
+use std::{net::IpAddr, sync::Arc};
+
+use poem::{
+    Endpoint, IntoEndpoint as _, Request, Response, Route,
+    http::{StatusCode, header},
+};
+
+use crate::{
+    domain::{
+        flow::Kind,
+        refusal::{Refusal, Service},
+    },
+    flows::{Error, Services, session::SessionId},
+    render::{Language, Renderer},
+};
+
+/// What the pages work with.
+pub struct Site {
+    /// The flows' services.
+    pub services: Arc<Services>,
+    /// Templates, texts, assets.
+    pub renderer: Renderer,
+    /// Who may ask how often.
+    pub limits: limit::AddressLimits,
+    /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
+    pub hosts: Vec<String>,
+    /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.
+    pub demo: bool,
+}
+
+/// All addresses, with the guard before them.
+pub fn routes(site: Arc<Site>) -> impl Endpoint {
+    let mut routes = Route::new()
+        .at("/", user::Menu(Arc::clone(&site)))
+        .at("/healthz", health::Alive)
+        .at("/readyz", health::Ready(Arc::clone(&site)))
+        .at("/assets/:name", statics::Assets(Arc::clone(&site)))
+        .nest("/pwreset", legacy::routes());
+    for kind in Kind::ALL {
+        routes = routes.at(format!("/{kind}"), user::FlowPages { site: Arc::clone(&site), kind });
+    }
+    headers::Guard { site, inner: routes.into_endpoint() }
+}
+
+/// The page of an answer that the serve loop gives without asking the routes.
+pub fn bare_page(site: &Site, status: StatusCode) -> Response {
+    let language = &site.renderer.languages()[0];
+    let error = match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Error::Unavailable(Service::Busy, "the answer took too long".into())
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => Error::Internal("a request panicked".into()),
+        _ => Error::Refused(Refusal::NotFound),
+    };
+    let mut response = problem::page(site, language, None, &error).0;
+    response.set_status(status);
+    headers::decorate(response.headers_mut(), site.demo);
+    response
+}
+
+/// The cookie of the session.
+const SESSION_COOKIE: &str = "__Host-regain";
+/// The cookie of the chosen language.
+const LANGUAGE_COOKIE: &str = "__Host-regain-language";
+
+/// The value of a cookie of the request.
+fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get_all(header::COOKIE).iter().find_map(|header| {
+        let pairs = header.to_str().ok()?;
+        pairs
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
+    })
+}
+
+/// The session of the request, if it has one.
+fn session(request: &Request) -> Option<SessionId> {
+    cookie(request, SESSION_COOKIE).and_then(SessionId::parse)
+}
+
+/// The visitor's address.
+fn address(request: &Request) -> IpAddr {
+    request
+        .remote_addr()
+        .as_socket_addr()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip().to_canonical())
+}
+
+/// The language of the pages for this request.
+fn language<'a>(site: &'a Site, request: &Request) -> &'a Language {
+    language::choose(site, request)
+}

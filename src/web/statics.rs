@@ -1,0 +1,37 @@
+//! Style sheet, script and icons.
+
+use std::sync::Arc;
+
+use poem::{
+    Endpoint, Request, Response, Result,
+    error::NotFoundError,
+    http::{StatusCode, header},
+};
+
+use super::Site;
+
+/// `/assets/…`
+pub struct Assets(pub Arc<Site>);
+
+impl Endpoint for Assets {
+    type Output = Response;
+    async fn call(&self, request: Request) -> Result<Response> {
+        let name = request.raw_path_param("name").unwrap_or_default();
+        let asset = self.0.renderer.assets().find(name).ok_or(NotFoundError)?;
+        let tag = format!("\"{}\"", asset.version);
+        let versioned = request.uri().query().is_some_and(|query| query == format!("v={}", asset.version));
+        // An address with the right version never shows anything else.
+        let caching = if versioned { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let known = request.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| {
+            value.to_str().is_ok_and(|tags| {
+                tags.split(',')
+                    .any(|known| known.trim().trim_start_matches("W/") == tag || known.trim() == "*")
+            })
+        });
+        let response = Response::builder().header(header::ETAG, &tag).header(header::CACHE_CONTROL, caching);
+        if known {
+            return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        }
+        Ok(response.content_type(asset.media_type).body(asset.bytes.to_vec()))
+    }
+}

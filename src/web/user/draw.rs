@@ -1,0 +1,308 @@
+//! Drawing the page of the step where a visitor is.
+
+use poem::{Response, http::StatusCode};
+use serde::Serialize;
+
+use super::{
+    Query,
+    page::{self, Choice, Form, Identify, Page},
+};
+use crate::{
+    domain::{
+        field::Problems,
+        flow::{Ending, Kind},
+    },
+    flows::{
+        Error, Visitor,
+        view::{self, Shown, View},
+    },
+    render::Language,
+    web::{Site, csrf},
+};
+
+/// What was typed and may be shown again: never a password, an answer or a code.
+#[derive(Debug, Default)]
+pub struct Typed {
+    /// The name.
+    pub username: String,
+    /// The domain.
+    pub domain: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The questions chosen or written.
+    pub questions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct IdentifyContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    identify: Identify,
+}
+
+#[derive(Serialize)]
+struct EnrollContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    enroll: Enroll,
+}
+
+#[derive(Serialize)]
+struct Enroll {
+    proven: bool,
+    account: String,
+    identify: Identify,
+    email: Email,
+    questions: Vec<QuestionBox>,
+    minimum_answer_length: u32,
+    minutes: u32,
+}
+
+#[derive(Serialize)]
+struct Email {
+    show: bool,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct QuestionBox {
+    index: usize,
+    own: bool,
+    own_value: String,
+    options: Vec<Choice>,
+}
+
+#[derive(Serialize)]
+struct QuestionContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    question: Question,
+}
+
+#[derive(Serialize)]
+struct Question {
+    text: String,
+    number: usize,
+    total: usize,
+}
+
+#[derive(Serialize)]
+struct PasswordContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    password: Password,
+}
+
+#[derive(Serialize)]
+struct Password {
+    account: String,
+    rules: Vec<String>,
+    finished_unlocks: bool,
+}
+
+#[derive(Serialize)]
+struct CredentialsContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    credentials: Credentials,
+}
+
+#[derive(Serialize)]
+struct Credentials {
+    account: String,
+    rules: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct FinishedContext<'a> {
+    page: Page<'a>,
+    finished: Finished,
+}
+
+#[derive(Serialize)]
+struct Finished {
+    title: String,
+    text: String,
+    notes: Vec<String>,
+}
+
+/// The page of the step where the visitor is. An address that fills in a name means the first page, whoever used
+/// the browser before.
+pub async fn current(
+    site: &Site,
+    visitor: &Visitor,
+    language: &Language,
+    kind: Kind,
+    query: &Query,
+) -> Result<Response, Error> {
+    let typed = Typed { username: query.username.clone(), domain: query.domain.clone(), ..Typed::default() };
+    let shown = if query.is_filled() {
+        Shown { view: View::Start, tag: view::START_TAG.into() }
+    } else {
+        view::view(&site.services, visitor, kind).await?
+    };
+    Ok(draw(site, visitor, language, kind, shown, (&typed, &Problems::new()), StatusCode::OK))
+}
+
+/// The same page again, with what was wrong and what was typed.
+pub async fn again(
+    site: &Site,
+    visitor: &Visitor,
+    language: &Language,
+    kind: Kind,
+    typed: &Typed,
+    problems: &Problems,
+    from_start: bool,
+) -> Result<Response, Error> {
+    let shown = if from_start {
+        Shown { view: View::Start, tag: view::START_TAG.into() }
+    } else {
+        view::view(&site.services, visitor, kind).await?
+    };
+    Ok(draw(site, visitor, language, kind, shown, (typed, problems), StatusCode::UNPROCESSABLE_ENTITY))
+}
+
+fn draw(
+    site: &Site,
+    visitor: &Visitor,
+    language: &Language,
+    kind: Kind,
+    shown: Shown,
+    (typed, problems): (&Typed, &Problems),
+    status: StatusCode,
+) -> Response {
+    let settings = site.services.settings.load_full();
+    let token = csrf::token(&site.services.keys.forms, &visitor.session, kind, &shown.tag);
+    let form = Form::new(site, language, kind, token, problems);
+    let page = |step| Page::new(site, language, kind.as_str(), step);
+    let domains = site.services.domains();
+    let identify = || Identify::new(&settings, &domains, &typed.username, &typed.domain);
+    let code = language.code.as_str();
+    match shown.view {
+        View::Start if kind == Kind::Enroll => {
+            let enroll = enroll_page(site, language, None, None, typed, identify());
+            page::render(
+                site,
+                "user/enroll.html",
+                code,
+                EnrollContext { page: page("identify"), form, enroll },
+                status,
+            )
+        }
+        View::Questions { account, present } => {
+            let enroll = enroll_page(site, language, Some(account), present.as_ref(), typed, identify());
+            let context = EnrollContext { page: page("credentials"), form, enroll };
+            page::render(site, "user/enroll.html", code, context, status)
+        }
+        View::Start => {
+            let context = IdentifyContext { page: page("identify"), form, identify: identify() };
+            page::render(site, "user/identify.html", code, context, status)
+        }
+        View::Question { question, number, total } => {
+            let question = Question { text: question.as_str().to_owned(), number, total };
+            let context = QuestionContext { page: page("question"), form, question };
+            page::render(site, "user/question.html", code, context, status)
+        }
+        View::NewPassword(account) => {
+            let history = settings.security.enforce_history && account.enforces_history;
+            let rules = rules(site, language, view::rules(&account.policy, history));
+            let password = Password { account: account.qualified_name(), rules, finished_unlocks: true };
+            let context = PasswordContext { page: page("password"), form, password };
+            page::render(site, "user/password.html", code, context, status)
+        }
+        View::Credentials { username } => {
+            // Which rules apply would tell whether the account exists: they come with the first refusal.
+            let credentials = Credentials { account: username, rules: Vec::new() };
+            let context = CredentialsContext { page: page("credentials"), form, credentials };
+            page::render(site, "user/credentials.html", code, context, status)
+        }
+        View::Finished(ending) => {
+            let finished = finished(site, language, ending);
+            page::render(
+                site,
+                "user/finished.html",
+                code,
+                FinishedContext { page: page("finished"), finished },
+                status,
+            )
+        }
+    }
+}
+
+fn enroll_page(
+    site: &Site,
+    language: &Language,
+    account: Option<String>,
+    present: Option<&crate::domain::enrollment::Enrollment>,
+    typed: &Typed,
+    identify: Identify,
+) -> Enroll {
+    let settings = site.services.settings.load();
+    let (count, own) = (settings.enroll.questions as usize, settings.enroll.own_questions as usize);
+    let list = settings.enroll.questions_in(&language.code);
+    let chosen = |index: usize| {
+        let before = present.and_then(|present| present.questions.get(index));
+        match typed.questions.get(index) {
+            Some(typed) if !typed.is_empty() => typed.clone(),
+            _ => before.map(|before| before.question.as_str().to_owned()).unwrap_or_default(),
+        }
+    };
+    let questions = (0..count)
+        .map(|index| {
+            let chosen = chosen(index);
+            let own = index + own >= count;
+            let mut options: Vec<Choice> = list.iter().map(|text| Choice::plain(text, &chosen)).collect();
+            // One chosen in another language, or no longer offered there, stays what it is.
+            if !chosen.is_empty() && !list.contains(&chosen) && settings.enroll.offers(&chosen) {
+                options.insert(0, Choice::plain(&chosen, &chosen));
+            }
+            QuestionBox {
+                index: index + 1,
+                own,
+                own_value: if own { chosen } else { String::new() },
+                options: if own { Vec::new() } else { options },
+            }
+        })
+        .collect();
+    let email = match present.and_then(|present| present.email.as_ref()) {
+        Some(address) if typed.email.is_empty() => address.as_str().to_owned(),
+        _ => typed.email.clone(),
+    };
+    Enroll {
+        proven: account.is_some(),
+        account: account.unwrap_or_default(),
+        identify,
+        email: Email { show: settings.enroll.ask_email, value: email },
+        questions,
+        minimum_answer_length: settings.enroll.minimum_answer_length,
+        minutes: 3,
+    }
+}
+
+fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>)>) -> Vec<String> {
+    let text = |(key, count): (&str, Option<u64>)| {
+        let count = count.map(|count| count.to_string()).unwrap_or_default();
+        site.renderer.texts().text(&language.code, key, &[("minimum", &count), ("count", &count)])
+    };
+    rules.into_iter().map(text).collect()
+}
+
+fn finished(site: &Site, language: &Language, ending: Ending) -> Finished {
+    let text = |key: &str| site.renderer.texts().text(&language.code, key, &[]);
+    let (flow, text_key, notes): (&str, &str, &[&str]) = match ending {
+        Ending::Enrolled { cleared_lockout: true } => {
+            ("enroll", "finished.enroll.text", &["note.clear_lockout"])
+        }
+        Ending::Enrolled { .. } => ("enroll", "finished.enroll.text", &[]),
+        Ending::Reset { must_change: true } => ("reset", "finished.reset.text", &["note.must_change"]),
+        Ending::Reset { .. } => ("reset", "finished.reset.text", &["note.cached_password"]),
+        Ending::Unlocked { was_locked: true } => ("unlock", "finished.unlock.text", &[]),
+        Ending::Unlocked { .. } => ("unlock", "finished.unlock.not_locked", &[]),
+        Ending::Changed => ("change", "finished.change.text", &["note.cached_password"]),
+    };
+    Finished {
+        title: text(&format!("finished.{flow}.title")),
+        text: text(text_key),
+        notes: notes.iter().map(|key| text(key)).collect(),
+    }
+}

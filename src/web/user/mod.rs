@@ -1,0 +1,213 @@
+//! The user pages: the menu and the four flows.
+
+mod draw;
+pub mod page;
+mod take;
+
+use std::{sync::Arc, time::Duration};
+
+use poem::{
+    Endpoint, Request, Response, Result,
+    error::MethodNotAllowedError,
+    http::{HeaderValue, Method, StatusCode, header},
+};
+use serde::Serialize;
+
+use super::{LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, language::asked, problem};
+use crate::{
+    domain::{
+        flow::{Kind, Step},
+        refusal::Refusal,
+    },
+    flows::{self, Error, Place, Visitor, session::SessionId},
+    render::Language,
+    settings::Settings,
+};
+
+/// `/`: the menu. With `cmd`, the way to a flow's page.
+pub struct Menu(pub Arc<Site>);
+
+#[derive(Serialize)]
+struct MenuContext<'a> {
+    page: page::Page<'a>,
+    items: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    flow: &'static str,
+    href: String,
+}
+
+impl Endpoint for Menu {
+    type Output = Response;
+    async fn call(&self, request: Request) -> Result<Response> {
+        if request.method() == Method::POST {
+            return Err(MethodNotAllowedError.into());
+        }
+        let site = &self.0;
+        let query = Query::of(&request);
+        let suffix = query.prefill();
+        if let Some(kind) = query.command {
+            return Ok(Response::builder()
+                .status(StatusCode::SEE_OTHER)
+                .header(header::LOCATION, format!("/{kind}{suffix}"))
+                .finish());
+        }
+        let language = language(site, &request);
+        let settings = site.services.settings.load_full();
+        let items = Kind::ALL
+            .into_iter()
+            .filter(|kind| is_shown(&settings, *kind))
+            .map(|kind| Item { flow: kind.as_str(), href: format!("/{kind}{suffix}") })
+            .collect();
+        let page = page::Page::new(site, language, "menu", "menu");
+        let context = MenuContext { page, items };
+        let mut response = page::render(site, "user/menu.html", &language.code, context, StatusCode::OK);
+        remember_language(&request, language, &mut response);
+        // Whoever returns to the menu from a finished flow starts anew from here.
+        if let Some(session) = super::session(&request)
+            && has_finished(site, &request, session).await
+        {
+            set_cookie(&mut response, SESSION_COOKIE, "", Some(0));
+        }
+        Ok(response)
+    }
+}
+
+async fn has_finished(site: &Site, request: &Request, session: SessionId) -> bool {
+    let visitor = Visitor { address: address(request), language: String::new(), session };
+    for kind in Kind::ALL {
+        if let Ok(Place::UnderWay(flow)) = flows::locate(&site.services, &visitor, kind).await {
+            if !matches!(flow.step, Step::Finished(_)) {
+                return false;
+            }
+            return true;
+        }
+    }
+    false
+}
+
+fn is_shown(settings: &Settings, kind: Kind) -> bool {
+    match kind {
+        Kind::Enroll => settings.general.show_enroll,
+        Kind::Reset => settings.general.show_reset,
+        Kind::Unlock => settings.general.show_unlock,
+        Kind::Change => settings.general.show_change,
+    }
+}
+
+/// `/enroll`, `/reset`, `/unlock`, `/change`: each from its first to its last step.
+pub struct FlowPages {
+    /// The site.
+    pub site: Arc<Site>,
+    /// The flow.
+    pub kind: Kind,
+}
+
+impl Endpoint for FlowPages {
+    type Output = Response;
+    async fn call(&self, request: Request) -> Result<Response> {
+        let (site, kind) = (&self.site, self.kind);
+        let language = language(site, &request).clone();
+        if !is_shown(&site.services.settings.load(), kind) {
+            return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::MenuItemHidden)).0);
+        }
+        if request.method() == Method::POST {
+            return Ok(self.post(request, language).await);
+        }
+        let known = super::session(&request);
+        let session = match &known {
+            Some(session) => session.clone(),
+            None => match SessionId::new() {
+                Ok(session) => session,
+                Err(error) => return Ok(problem::page(site, &language, Some(kind), &error).0),
+            },
+        };
+        let visitor = Visitor { address: address(&request), language: language.code.clone(), session };
+        let query = Query::of(&request);
+        let mut response = match draw::current(site, &visitor, &language, kind, &query).await {
+            Ok(response) => response,
+            Err(error) => problem::page(site, &language, Some(kind), &error).0,
+        };
+        if known.is_none() {
+            set_cookie(&mut response, SESSION_COOKIE, &visitor.session.cookie(), None);
+        }
+        remember_language(&request, &language, &mut response);
+        Ok(response)
+    }
+}
+
+impl FlowPages {
+    /// Takes a step, and answers no sooner than the deadline of uniform replies. (That a step runs to its end even
+    /// when the visitor leaves in the middle is the serve loop's promise.)
+    async fn post(&self, request: Request, language: Language) -> Response {
+        let began = tokio::time::Instant::now();
+        let deadline = u64::from(self.site.services.settings.load().security.reply_deadline_ms);
+        let response = take::take(&self.site, request, &language, self.kind).await;
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(whole) = took.checked_div(deadline) {
+            let due = (whole + 1).saturating_mul(deadline);
+            tokio::time::sleep_until(began + Duration::from_millis(due)).await;
+        }
+        response
+    }
+}
+
+/// What the address asks for: `?cmd=reset&username=mary&domain=CORP`, each of them alone too.
+#[derive(Debug, Default)]
+struct Query {
+    command: Option<Kind>,
+    username: String,
+    domain: String,
+}
+
+impl Query {
+    fn of(request: &Request) -> Self {
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).unwrap_or_default();
+        let find = |name: &str| {
+            let value =
+                pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+            value.map(|value| value.chars().filter(|c| !c.is_control()).take(256).collect::<String>())
+        };
+        Self {
+            command: find("cmd").and_then(|word| Kind::named(&word.to_lowercase())),
+            username: find("username").unwrap_or_default(),
+            domain: find("domain").unwrap_or_default(),
+        }
+    }
+
+    const fn is_filled(&self) -> bool {
+        !self.username.is_empty() || !self.domain.is_empty()
+    }
+
+    /// The part that fills in a form, as a query again.
+    fn prefill(&self) -> String {
+        let pairs: Vec<(&str, &str)> = [("username", &self.username), ("domain", &self.domain)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name, value.as_str()))
+            .collect();
+        match serde_urlencoded::to_string(pairs) {
+            Ok(query) if !query.is_empty() => format!("?{query}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Sets a cookie that no other host, no script and no plain connection can see or set.
+fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: Option<u64>) {
+    let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{age}");
+    if let Ok(value) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Keeps the language that was asked for in the address.
+fn remember_language(request: &Request, language: &Language, response: &mut Response) {
+    if asked(request).is_some() {
+        set_cookie(response, LANGUAGE_COOKIE, &language.code, Some(365 * 24 * 60 * 60));
+    }
+}

@@ -1,0 +1,195 @@
+//! What the templates are given.
+
+use poem::{Response, http::StatusCode};
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        account::Domain,
+        field::{Field, Problem, Problems},
+        flow::Kind,
+    },
+    render::Language,
+    settings::Settings,
+    web::Site,
+};
+
+/// What every page has.
+#[derive(Serialize)]
+pub struct Page<'a> {
+    lang: &'a str,
+    dir: &'a str,
+    flow: &'static str,
+    step: &'static str,
+    product: String,
+    demo: bool,
+    help_desk: String,
+    footer: String,
+    session_seconds: u32,
+    languages: Vec<LanguageLink<'a>>,
+}
+
+#[derive(Serialize)]
+struct LanguageLink<'a> {
+    code: &'a str,
+    name: &'a str,
+    href: String,
+    current: bool,
+}
+
+impl<'a> Page<'a> {
+    /// The page of that flow and step.
+    pub fn new(site: &'a Site, language: &'a Language, flow: &'static str, step: &'static str) -> Self {
+        let settings = site.services.settings.load();
+        let path = if flow == "menu" { "/".to_owned() } else { format!("/{flow}") };
+        Self {
+            lang: &language.code,
+            dir: language.direction,
+            flow,
+            step,
+            product: settings.general.product_name.clone(),
+            demo: site.demo,
+            help_desk: settings.general.help_desk.clone(),
+            footer: settings.general.footer.clone(),
+            session_seconds: settings.security.idle_timeout_seconds,
+            languages: site
+                .renderer
+                .languages()
+                .iter()
+                .map(|other| LanguageLink {
+                    code: &other.code,
+                    name: other.name,
+                    href: format!("{path}?lang={}", other.code),
+                    current: other.code == language.code,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A form.
+#[derive(Serialize)]
+pub struct Form {
+    action: String,
+    csrf: String,
+    errors: Vec<Fault>,
+    summary: String,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    field: String,
+    text: String,
+}
+
+impl Form {
+    /// The form of a flow, with what was wrong with it the last time.
+    pub fn new(site: &Site, language: &Language, kind: Kind, csrf: String, problems: &Problems) -> Self {
+        let texts = site.renderer.texts();
+        let label = |field: Field| {
+            let number = field.number().map(|number| number.to_string()).unwrap_or_default();
+            texts.text(&language.code, field.label_key(), &[("number", &number)])
+        };
+        let sentence = |field: Option<Field>, problem: Problem| {
+            let label = field.map(label).unwrap_or_default();
+            let minimum = problem.minimum().map(|minimum| minimum.to_string()).unwrap_or_default();
+            let key = format!("invalid.{}", problem.code());
+            texts.text(&language.code, &key, &[("field", &label), ("minimum", &minimum)])
+        };
+        let mut form = Self { action: format!("/{kind}"), csrf, errors: Vec::new(), summary: String::new() };
+        for (field, problem) in problems.iter() {
+            let text = sentence(field, problem);
+            match field {
+                Some(field) => form.errors.push(Fault { field: field.to_string(), text }),
+                None => form.summary = text,
+            }
+        }
+        form
+    }
+}
+
+/// The boxes for name and domain.
+#[derive(Serialize)]
+pub struct Identify {
+    username: String,
+    domain: DomainBox,
+}
+
+#[derive(Serialize)]
+struct DomainBox {
+    mode: &'static str,
+    value: String,
+    options: Vec<Choice>,
+}
+
+/// One of a list.
+#[derive(Serialize)]
+pub struct Choice {
+    value: String,
+    label: String,
+    selected: bool,
+}
+
+impl Choice {
+    /// A choice that is its own label.
+    pub fn plain(text: &str, chosen: &str) -> Self {
+        Self { value: text.to_owned(), label: text.to_owned(), selected: text == chosen }
+    }
+}
+
+impl Identify {
+    /// The boxes, filled in with what is known. `typed` is a domain by either of its names.
+    pub fn new(settings: &Settings, domains: &[Domain], username: &str, typed: &str) -> Self {
+        let offered = offered(settings, domains);
+        let domain = match (&settings.general.domain_list, offered.as_slice()) {
+            (Some(list), _) if list.is_empty() => {
+                DomainBox { mode: "text", value: typed.to_owned(), options: Vec::new() }
+            }
+            (_, [only]) => DomainBox { mode: "hidden", value: only.netbios.clone(), options: Vec::new() },
+            _ => {
+                let chosen = offered.iter().position(|domain| domain.is_called(typed)).unwrap_or(0);
+                let options = offered.iter().enumerate().map(|(index, domain)| Choice {
+                    value: domain.netbios.clone(),
+                    label: domain.netbios.clone(),
+                    selected: index == chosen,
+                });
+                DomainBox { mode: "select", value: String::new(), options: options.collect() }
+            }
+        };
+        Self { username: username.to_owned(), domain }
+    }
+}
+
+/// The domains the pages offer, in the order the admin wants; the first is the default.
+pub fn offered(settings: &Settings, domains: &[Domain]) -> Vec<Domain> {
+    match &settings.general.domain_list {
+        Some(list) if !list.is_empty() => list
+            .iter()
+            .filter_map(|name| domains.iter().find(|domain| domain.is_called(name)))
+            .cloned()
+            .collect(),
+        _ => domains.to_vec(),
+    }
+}
+
+/// Draws a page. That every template renders with its sample is tested; should one fail all the same, the visitor
+/// gets a plain line and the log the reason.
+pub fn render(
+    site: &Site,
+    template: &str,
+    language: &str,
+    context: impl Serialize,
+    status: StatusCode,
+) -> Response {
+    let response = Response::builder().status(status).header("content-language", language);
+    match site.renderer.render(template, language, context) {
+        Ok(html) => response.content_type("text/html; charset=utf-8").body(html),
+        Err(error) => {
+            tracing::error!(%error, template, "a page could not be drawn");
+            response
+                .status(StatusCode::INTERNAL_SERVER_ERROR)
+                .content_type("text/plain; charset=utf-8")
+                .body("Something went wrong on our side. Please try again later or contact the help desk.\n")
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Taking the step that a form asks for.
+
+use poem::{
+    Request, Response,
+    http::{StatusCode, header},
+};
+
+use super::{
+    draw::{self, Typed},
+    set_cookie,
+};
+use crate::{
+    domain::{
+        account::{DomainName, LogonName, NameFault},
+        answer::Answer,
+        audit::{Event, Outcome},
+        contact::EmailAddress,
+        enrollment::Question,
+        field::{Field, Problem, Problems},
+        flow::{Flow, Kind, Step},
+        refusal::Refusal,
+        secret::{Password, SecretText},
+    },
+    flows::{
+        self, Error, Next, Place, Visitor, change,
+        enroll::{self, Answers},
+        identify::{self, Identified},
+        prove, reset,
+        session::SessionId,
+        view,
+    },
+    render::Language,
+    store::Found,
+    web::{SESSION_COOKIE, Site, address, csrf, form::Form, problem},
+};
+
+/// How a step ended, for the answer.
+struct Taken {
+    result: Result<Next, Error>,
+    typed: Typed,
+    /// Whether the form was the first page's.
+    from_start: bool,
+    /// The name and domain that the audit log is to have for it.
+    who: (String, String),
+    /// Whether a wrong form is already in the audit log.
+    noted: bool,
+    /// Whether the visitor gave up.
+    cancelled: bool,
+}
+
+/// Takes a posted form and answers it.
+pub async fn take(site: &Site, mut request: Request, language: &Language, kind: Kind) -> Response {
+    let address = address(&request);
+    let services = &site.services;
+    let settings = services.settings.load_full();
+    let session = crate::web::session(&request);
+    let visitor = Visitor {
+        address,
+        language: language.code.clone(),
+        session: match session.clone().map_or_else(SessionId::new, Ok) {
+            Ok(session) => session,
+            Err(error) => return problem::page(site, language, Some(kind), &error).0,
+        },
+    };
+    let limits =
+        (settings.limits.requests_per_address_per_minute, settings.limits.requests_per_second_overall);
+    if let Err(excess) = site.limits.take(address, limits.0, limits.1, services.clock.now()) {
+        let error = Error::Refused(Refusal::RateLimited { seconds: excess.wait.as_secs() });
+        let (response, reference) = problem::page(site, language, Some(kind), &error);
+        // The first of a row is written down; the rest would be a way of filling the disk.
+        if excess.first {
+            note(site, &visitor, kind, ("", ""), error.code(), Some(reference)).await;
+        }
+        return response;
+    }
+    let same_site = csrf::is_same_site(&request, &site.hosts);
+    let Some(form) = Form::read(&mut request).await else {
+        return StatusCode::REQUEST_TIMEOUT.into();
+    };
+    let taken = decide(site, &visitor, session.is_some() && same_site, kind, form).await;
+    answer(site, visitor, language, kind, taken).await
+}
+
+async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, taken: Taken) -> Response {
+    let who = (taken.who.0.as_str(), taken.who.1.as_str());
+    let drawn = match taken.result {
+        Ok(Next::Moved(fresh)) => {
+            let path = if taken.cancelled { "/".to_owned() } else { format!("/{kind}") };
+            let mut response =
+                Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, path).finish();
+            if let Some(fresh) = fresh {
+                set_cookie(&mut response, SESSION_COOKIE, &fresh.cookie(), None);
+            }
+            return response;
+        }
+        Ok(Next::Wrong(problems, fresh)) => {
+            if !taken.noted {
+                note(site, &visitor, kind, who, problems.code(), None).await;
+            }
+            let proven = fresh.is_some();
+            let visitor =
+                Visitor { session: fresh.clone().unwrap_or(visitor.session.clone()), ..visitor.clone() };
+            let from_start = taken.from_start && !proven;
+            match draw::again(site, &visitor, language, kind, &taken.typed, &problems, from_start).await {
+                Ok(mut response) => {
+                    if let Some(fresh) = fresh {
+                        set_cookie(&mut response, SESSION_COOKIE, &fresh.cookie(), None);
+                    }
+                    return response;
+                }
+                Err(error) => error,
+            }
+        }
+        Err(error) => error,
+    };
+    let (response, reference) = problem::page(site, language, Some(kind), &drawn);
+    note(site, &visitor, kind, who, drawn.code(), Some(reference)).await;
+    response
+}
+
+async fn note(
+    site: &Site,
+    visitor: &Visitor,
+    kind: Kind,
+    (user, domain): (&str, &str),
+    detail: &str,
+    reference: Option<String>,
+) {
+    let domain = DomainName::new(&domain.chars().take(256).collect::<String>());
+    let event = flows::event(&site.services, visitor, kind, Outcome::Failure, (user, &domain), detail);
+    flows::note_failure(&site.services, Event { reference, ..event }).await;
+}
+
+async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut form: Form) -> Taken {
+    let mut taken = Taken {
+        result: Ok(Next::Moved(None)),
+        typed: Typed::default(),
+        from_start: false,
+        who: (String::new(), String::new()),
+        noted: false,
+        cancelled: false,
+    };
+    if form.fault == Some(Problem::BodyTooLarge) && genuine {
+        taken.result = Ok(Next::Wrong(Problems::of_form(Problem::BodyTooLarge), None));
+        return taken;
+    }
+    let token = form.take("csrf").unwrap_or_else(|_| SecretText::new(String::new()));
+    let tag = csrf::verify(&site.services.keys.forms, &visitor.session, kind, token.reveal());
+    let Some(tag) = tag.filter(|_| genuine) else {
+        taken.result = Err(Error::Refused(Refusal::FormForged));
+        return taken;
+    };
+    let action = form.take("action").map(|text| text.reveal().to_owned()).unwrap_or_default();
+    let result = match flows::locate(&site.services, visitor, kind).await {
+        Err(error) => Err(error),
+        Ok(_) if action == "cancel" => {
+            taken.cancelled = true;
+            flows::cancel(&site.services, visitor, kind).await.map(|()| Next::Moved(None))
+        }
+        Ok(_) if tag == view::START_TAG => {
+            taken.from_start = true;
+            start(site, visitor, kind, &mut form, &mut taken).await
+        }
+        Ok(Place::UnderWay(flow)) if view::tag(&flow) == tag => {
+            taken.who = (flow.username.clone(), flow.domain.to_string());
+            step(site, visitor, kind, *flow, &mut form, &mut taken).await
+        }
+        // A form of a step that is done, or of an earlier flow: the visitor is put where they are.
+        Ok(Place::UnderWay(_)) => Ok(Next::Moved(None)),
+        Ok(Place::Start | Place::Expired) => Err(Error::Refused(Refusal::SessionExpired)),
+    };
+    taken.result = result;
+    taken
+}
+
+/// A problem with any field the page doesn't have ends it before anything is done.
+fn close(form: &Form, problems: &mut Problems) {
+    if let Some(problem) = form.finish() {
+        problems.extend(&Problems::of_form(problem));
+    }
+}
+
+/// Takes name and domain out of the form.
+fn identified(
+    site: &Site,
+    form: &mut Form,
+    taken: &mut Taken,
+    problems: &mut Problems,
+) -> Option<Identified> {
+    let name = problems.keep(Field::Username, form.take("username"));
+    let domain = problems.keep(Field::Domain, form.take("domain"));
+    let (name, domain) = (name?, domain?);
+    taken.typed.username = name.reveal().chars().take(LogonName::MAXIMUM_CHARACTERS).collect();
+    taken.typed.domain = domain.reveal().chars().take(LogonName::MAXIMUM_CHARACTERS).collect();
+    taken.who = (taken.typed.username.clone(), taken.typed.domain.clone());
+    let settings = site.services.settings.load();
+    let known = site.services.domains();
+    // The domain offered first is the one meant when none is named.
+    let mut domains = super::page::offered(&settings, &known);
+    for other in known {
+        if !domains.contains(&other) {
+            domains.push(other);
+        }
+    }
+    match LogonName::parse(name.reveal(), domain.reveal(), &domains) {
+        Ok((domain, logon)) => {
+            Some(Identified { typed: name.reveal().trim().to_owned(), domain, name: logon })
+        }
+        Err((fault, problem)) => {
+            let field = match fault {
+                NameFault::Username => Field::Username,
+                NameFault::Domain => Field::Domain,
+            };
+            problems.push(field, problem);
+            None
+        }
+    }
+}
+
+/// The first page of a flow.
+async fn start(
+    site: &Site,
+    visitor: &Visitor,
+    kind: Kind,
+    form: &mut Form,
+    taken: &mut Taken,
+) -> Result<Next, Error> {
+    let mut problems = Problems::new();
+    let who = identified(site, form, taken, &mut problems);
+    if kind != Kind::Enroll {
+        close(form, &mut problems);
+        return match who {
+            Some(who) if problems.is_empty() => match kind {
+                Kind::Change => identify::begin_change(&site.services, visitor, who).await,
+                _ => identify::begin_proof(&site.services, visitor, kind, who).await,
+            },
+            _ => Ok(Next::Wrong(problems, None)),
+        };
+    }
+    let password = problems.keep(Field::Password, form.take("password").and_then(Password::parse));
+    let blank = all_blank(site, form);
+    let name = who.as_ref().map(|who| who.name.canonical()).unwrap_or_default();
+    let answers = answers(site, form, taken, &name);
+    let mut unread = Problems::new();
+    close(form, &mut unread);
+    let (Some(who), Some(password), true) = (who, password, unread.is_empty()) else {
+        if let (Err(more), false) = (&answers, blank) {
+            problems.extend(more);
+        }
+        problems.extend(&unread);
+        return Ok(Next::Wrong(problems, None));
+    };
+    taken.noted = true;
+    let answers = (!blank).then_some(answers);
+    enroll::begin(&site.services, visitor, who, password, answers).await
+}
+
+/// A later step.
+async fn step(
+    site: &Site,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: Found<Flow>,
+    form: &mut Form,
+    taken: &mut Taken,
+) -> Result<Next, Error> {
+    let mut problems = Problems::new();
+    match &flow.step {
+        Step::Question(_) => {
+            let answer = form.take("answer").and_then(|text| Answer::parse(&text));
+            let answer = problems.keep(Field::AnswerOnly, answer);
+            close(form, &mut problems);
+            match answer {
+                Some(answer) if problems.is_empty() => {
+                    taken.noted = true;
+                    prove::answer(&site.services, visitor, kind, flow, answer).await
+                }
+                _ => Ok(Next::Wrong(problems, None)),
+            }
+        }
+        Step::NewPassword { .. } => match new_password(form, &mut problems, None) {
+            Some(new) => {
+                taken.noted = true;
+                reset::finish(&site.services, visitor, flow, new).await
+            }
+            None => Ok(Next::Wrong(problems, None)),
+        },
+        Step::Credentials => {
+            let old = form.take("old_password").and_then(Password::parse);
+            let old = problems.keep(Field::OldPassword, old);
+            let new = new_password(form, &mut problems, old.as_ref());
+            let domains = site.services.domains();
+            let who = LogonName::parse(&flow.username, flow.domain.as_str(), &domains);
+            match (old, new, who) {
+                (Some(old), Some(new), Ok((domain, name))) if problems.is_empty() => {
+                    taken.noted = true;
+                    let who = Identified { typed: flow.username.clone(), domain, name };
+                    change::finish(&site.services, visitor, flow, who, old, new).await
+                }
+                (_, _, Err(_)) => Err(Error::Refused(Refusal::SessionExpired)),
+                _ => Ok(Next::Wrong(problems, None)),
+            }
+        }
+        Step::Questions { .. } => {
+            let name = flow.username.rsplit('\\').next().unwrap_or_default().to_owned();
+            let answers = answers(site, form, taken, &name);
+            close(form, &mut problems);
+            match answers {
+                Ok(answers) if problems.is_empty() => {
+                    enroll::finish(&site.services, visitor, flow, answers).await
+                }
+                Ok(_) => Ok(Next::Wrong(problems, None)),
+                Err(more) => {
+                    problems.extend(&more);
+                    Ok(Next::Wrong(problems, None))
+                }
+            }
+        }
+        Step::Writing(_) | Step::Finished(_) => Ok(Next::Moved(None)),
+    }
+}
+
+/// Takes the new password out of the form, typed twice alike and not the old one.
+fn new_password(form: &mut Form, problems: &mut Problems, old: Option<&Password>) -> Option<Password> {
+    let new = problems.keep(Field::NewPassword, form.take("new_password").and_then(Password::parse));
+    let confirm =
+        problems.keep(Field::ConfirmPassword, form.take("confirm_password").and_then(Password::parse));
+    close(form, problems);
+    let new = new?;
+    if !new.same_as(&confirm?) {
+        problems.push(Field::ConfirmPassword, Problem::PasswordsDiffer);
+    } else if old.is_some_and(|old| old.same_as(&new)) {
+        problems.push(Field::NewPassword, Problem::PasswordSameAsOld);
+    }
+    problems.is_empty().then_some(new)
+}
+
+/// Whether nothing but name and password was filled in: then only they are checked, and the rest is asked next.
+fn all_blank(site: &Site, form: &Form) -> bool {
+    let count = site.services.settings.load().enroll.questions;
+    form.is_blank("email")
+        && (1..=count).all(|n| form.is_blank(&format!("question{n}")) && form.is_blank(&format!("answer{n}")))
+}
+
+/// Takes questions, answers and the e-mail address out of the form.
+fn answers(site: &Site, form: &mut Form, taken: &mut Taken, username: &str) -> Result<Answers, Problems> {
+    let settings = site.services.settings.load();
+    let (count, own) = (settings.enroll.questions, settings.enroll.own_questions);
+    let mut problems = Problems::new();
+    let mut email = None;
+    if settings.enroll.ask_email || form.has("email") {
+        let text = form.take("email").map(|text| text.reveal().to_owned());
+        if let Some(text) = problems.keep(Field::Email, text) {
+            taken.typed.email = text.chars().take(EmailAddress::MAXIMUM_OCTETS).collect();
+            if settings.enroll.ask_email {
+                email = problems.keep(Field::Email, EmailAddress::parse(&text));
+            }
+        }
+    }
+    let mut questions = Vec::new();
+    let mut given = Vec::new();
+    for n in 1..=u8::try_from(count).unwrap_or(u8::MAX) {
+        let text = form.take(&format!("question{n}")).map(|text| text.reveal().to_owned());
+        let answer = form.take(&format!("answer{n}")).and_then(|text| Answer::parse(&text));
+        let text = problems.keep(Field::Question(n), text).unwrap_or_default();
+        taken.typed.questions.push(text.chars().take(Question::MAXIMUM_CHARACTERS).collect());
+        let question = if u32::from(n) + own > count {
+            Question::write(&text)
+        } else {
+            Question::choose(&text, settings.enroll.all_questions())
+        };
+        let question = problems.keep(Field::Question(n), question);
+        if question.is_some() && questions.contains(&question) {
+            problems.push(Field::Question(n), Problem::QuestionRepeated);
+        }
+        questions.push(question);
+        given.push((text, problems.keep(Field::Answer(n), answer)));
+    }
+    let minimum = settings.enroll.minimum_answer_length as usize;
+    Answer::judge_all(&given, minimum, username, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let answers = given.into_iter().map(|(_, answer)| answer);
+    let pairs =
+        questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?)));
+    Ok(Answers { pairs: pairs.collect(), email })
+}
