@@ -452,6 +452,7 @@ fn account() -> Account {
         mail_attribute: "mail",
         mobile_attribute: "mobile",
         own_sids: &[],
+        policy_hints: true,
         service_account: "",
         policy: PasswordPolicy::NONE,
         now: Timestamp::from_millis(0),
