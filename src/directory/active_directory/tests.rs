@@ -447,7 +447,6 @@ fn account() -> Account {
         ]),
     };
     let context = Context {
-        policy_hints: true,
         domain: &domain,
         mail_attribute: "mail",
         mobile_attribute: "mobile",
