@@ -114,16 +114,7 @@ async fn change(
             let check = attempt::try_password(services, directory, subject, &account, old).await?;
             if matches!(check, Some(check) if !matches!(check, PasswordCheck::Wrong | PasswordCheck::LockedOut))
             {
-                write::take_back(
-                    services,
-                    visitor,
-                    Kind::Change,
-                    &writing,
-                    &account.key,
-                    None,
-                    Refusal::CannotChangePassword.code(),
-                )
-                .await?;
+                write::take_back(services, visitor, Kind::Change, &writing, &account.key, None, None).await?;
                 return Err(Error::Refused(Refusal::CannotChangePassword));
             }
             true
@@ -139,7 +130,7 @@ async fn change(
             &writing,
             &account.key,
             Some(Step::Credentials),
-            code,
+            Some(code),
         )
         .await?;
         return Ok(wrong());

@@ -273,7 +273,7 @@ async fn step(
             match answer {
                 Some(answer) if problems.is_empty() => {
                     taken.noted = true;
-                    prove::answer(&site.services, visitor, kind, flow, answer).await
+                    prove::answer(&site.services, visitor, kind, &flow, answer).await
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
