@@ -1,5 +1,9 @@
-//! What the test suites share. Built only with the feature `testing`; nothing here is in the shipped program.
-#![allow(
+//! The harness of the test suites: the whole program in one process, with a clock that is moved by hand, a directory
+//! and a store that misbehave on order, and visitors who use the pages as people do.
+//!
+//! It must not know how a page is made: it reads what a browser would read.
+
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -7,4 +11,17 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod app;
+mod clock;
+mod directory;
 pub mod directory_contract;
+mod engine;
+mod page;
+mod visitor;
+
+pub use app::{Setup, TestApp};
+pub use clock::ManualClock;
+pub use directory::{DirectoryMood, MoodyDirectory};
+pub use engine::{MoodyEngine, StoreMood};
+pub use page::Page;
+pub use visitor::Visitor;

@@ -48,13 +48,15 @@ impl Endpoint for Menu {
         let site = &self.0;
         let query = Query::of(&request);
         let suffix = query.prefill();
+        let language = language(site, &request);
         if let Some(kind) = query.command {
-            return Ok(Response::builder()
+            let mut response = Response::builder()
                 .status(StatusCode::SEE_OTHER)
                 .header(header::LOCATION, format!("/{kind}{suffix}"))
-                .finish());
+                .finish();
+            remember_language(&request, language, &mut response);
+            return Ok(response);
         }
-        let language = language(site, &request);
         let settings = site.services.settings.load_full();
         let items = Kind::ALL
             .into_iter()
