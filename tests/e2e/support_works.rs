@@ -1,9 +1,10 @@
-//! The support code itself, without the product: what the stories rely on is so.
+//! The support code itself: what the stories rely on is so.
 
 use super::support::{
     browser::{Browser, Looks},
     domain::{Bind, Domain},
     http::Page,
+    server::Server,
 };
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ async fn a_browser_can_be_without_scripts_dark_and_in_another_language() {
 
 #[test]
 fn a_page_is_read_as_the_contract_says() {
-    let html = "<main data-flow=\"reset\" data-step=\"question\"><p role=\"alert\">Tom &amp; <b>Jerry</b>&#39;s</p>\
+    let html = "<main data-flow=\"reset\" data-step=\"question\"><div role=\"alert\"><div></div>Tom &amp; <b>Jerry</b>&#39;s</div>no\
          <form><input type=\"hidden\" name=\"csrf\" value=\"a&#x2f;b==\"><label for=\"answer\">Pet?</label></form></main>";
     let (one, two) = html.split_at(40);
     let answer = format!(
@@ -155,4 +156,23 @@ fn a_page_is_read_as_the_contract_says() {
     assert_eq!(page.says("role=\"alert\"").as_deref(), Some("Tom & Jerry's"));
     assert_eq!(page.says("for=\"answer\"").as_deref(), Some("Pet?"));
     assert_eq!(page.header("set-cookie"), Some("a=b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_can_be_visited_killed_started_again_and_stopped() {
+    let mut server = Server::start().await;
+    let mut visitor = server.visitor();
+    let page = visitor.get("/reset").await;
+    assert_eq!((page.status, page.step().as_str()), (200, "reset/identify"));
+    assert!(!visitor.submit(&page, &[("username", "")]).await.says("role=\"alert\"").unwrap().is_empty());
+
+    let certificate = visitor.certificate().await;
+    server.restart().await;
+    assert_eq!(visitor.certificate().await, certificate, "the data folder is the same");
+
+    let browser = Browser::open().await;
+    browser.goto(&server.url("/reset")).await.unwrap();
+    browser.reaches("reset/identify").await;
+    assert!(server.terminate().await.success());
+    assert!(!server.log().is_empty());
 }

@@ -73,6 +73,7 @@ impl Browser {
         let capabilities = json!({
             "browserName": "chrome",
             "acceptInsecureCerts": true,
+            "timeouts": { "pageLoad": 20_000, "script": 20_000 },
             "goog:chromeOptions": {
                 "args": arguments,
                 "prefs": {
@@ -183,14 +184,17 @@ struct Driver {
 }
 
 /// Runs chromedriver in the scratch folder `$1` until standard input closes, and leaves nothing behind.
-/// Chromium is told where to put what it would otherwise put into the user's home.
+///
+/// The driver and its Chromiums are one process group, but for the crash handlers, which end with their
+/// Chromium. All of them believe the folder to be the user's home, which would else be written into.
 const ON_A_LEASH: &str = r#"
     export HOME="$1" TMPDIR="$1"
-    chromedriver --port=0 </dev/null & driver=$!
-    exec >/dev/null
+    setsid chromedriver --port=0 </dev/null & driver=$!
+    exec >/dev/null 2>&1
     read -r _
-    kill $driver; wait $driver 2>/dev/null
-    rm -rf "$1""#;
+    kill -s KILL -- -$driver
+    wait $driver
+    for _ in 1 2 3 4 5; do rm -rf "$1" && break; sleep 0.2; done"#;
 
 impl Driver {
     fn shared() -> &'static Self {

@@ -120,9 +120,9 @@ impl Domain {
     /// It is gone when the value is dropped.
     pub fn start() -> Self {
         // Samba limits the length of the path, so not under target/.
-        let folder = tempfile::Builder::new().prefix("regain-dc-").tempdir().unwrap().keep();
-        controller("up", &folder, &[]);
-        Self::open(&folder, true)
+        let folder = tempfile::Builder::new().prefix("regain-dc-").tempdir().unwrap();
+        controller("up", folder.path(), &[]);
+        Self::open(&folder.keep(), true)
     }
 
     fn open(folder: &Path, own: bool) -> Self {

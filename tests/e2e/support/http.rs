@@ -226,11 +226,20 @@ impl Page {
         let text = self.text();
         let (rest, opening) = tag(&text, mark)?;
         let name: String = opening[1..].chars().take_while(char::is_ascii_alphanumeric).collect();
-        let inner = rest.split(&format!("</{name}")).next()?;
-        let mut pieces = inner.split('<');
+        let mut pieces = rest.split('<');
         let mut plain = pieces.next()?.to_owned();
+        let mut depth = 1;
         for piece in pieces {
-            plain.push_str(piece.split_once('>').map_or("", |(_, text)| text));
+            let (tag, after) = piece.split_once('>').unwrap_or((piece, ""));
+            match tag.split(|c: char| c.is_ascii_whitespace()).next()? {
+                start if start == name => depth += 1,
+                end if end.strip_prefix('/') == Some(&name) => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            plain.push_str(after);
         }
         Some(unescaped(&plain).split_whitespace().collect::<Vec<_>>().join(" "))
     }

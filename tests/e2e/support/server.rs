@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    domain::{BASE, DNS, Domain, NETBIOS, PASSWORD, SERVICE},
+    domain::{DNS, Domain, NETBIOS, PASSWORD, SERVICE},
     http::{Page, Visitor},
 };
 
@@ -27,29 +27,28 @@ pub struct Server {
 }
 
 /// The configuration file: the only place in the tests that knows its format.
-fn configuration(folder: &Path, port: u16, domains: &[&Domain], more: &str) -> String {
+fn configuration(folder: &Path, port: u16, controllers: &[&Domain], more: &str) -> String {
     use std::fmt::Write as _;
+    let folder = folder.display();
     let mut text = format!(
         "listen = [\"127.0.0.1:{port}\"]\n\
+         listen_http = []\n\
          base_url = \"https://localhost:{port}\"\n\
-         data = '{}'\n",
-        folder.join("data").display()
+         data = '{folder}/data'\n\
+         secret_file = '{folder}/secret.key'\n"
     );
-    if let Some(first) = domains.first() {
-        let controllers: Vec<_> =
-            domains.iter().map(|domain| format!("ldaps://{}:636", domain.address)).collect();
+    if let Some(first) = controllers.first() {
+        let addresses: Vec<_> = controllers.iter().map(|domain| domain.address.to_string()).collect();
         write!(
             text,
-            "\n[[settings.directory.domains]]\n\
-             netbios = \"{NETBIOS}\"\n\
-             dns = \"{DNS}\"\n\
-             base = \"{BASE}\"\n\
-             controllers = {controllers:?}\n\
-             ca = '{}'\n\
-             bind_name = \"{SERVICE}@{DNS}\"\n\
-             bind_password_file = '{}'\n",
+            "\n[[settings.domain]]\n\
+             dns_name = \"{DNS}\"\n\
+             netbios_name = \"{NETBIOS}\"\n\
+             service_account = \"{SERVICE}@{DNS}\"\n\
+             service_password = \"{PASSWORD}\"\n\
+             controllers = {addresses:?}\n\
+             ca_file = '{}'\n",
             first.ca().display(),
-            folder.join("service-password").display(),
         )
         .unwrap();
     }
@@ -62,11 +61,11 @@ impl Server {
         Self::with(&[Domain::shared()], "").await
     }
 
-    /// A server whose one domain has these controllers, in this order; `more` is appended to its configuration.
+    /// A server whose one domain has these controllers, in this order. `more` is appended to its configuration:
+    /// tables such as `[settings.security]`.
     pub async fn with(controllers: &[&Domain], more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("regain-server-").tempdir().unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        fs::write(folder.path().join("service-password"), PASSWORD).unwrap();
         fs::write(folder.path().join("config.toml"), configuration(folder.path(), port, controllers, more))
             .unwrap();
         let mut server = Self { folder, port, process: None };
@@ -78,7 +77,8 @@ impl Server {
     /// A command of the program, to be run on this server's configuration: `regain check --config FILE`.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
-        command.arg(name).arg("--config").arg(self.file("config.toml")).stdin(Stdio::null());
+        // The environment configures, too, and that of the tests is not meant for the server.
+        command.arg(name).arg("--config").arg(self.file("config.toml")).stdin(Stdio::null()).env_clear();
         command
     }
 
