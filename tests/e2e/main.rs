@@ -10,3 +10,7 @@
 
 mod support;
 mod support_works;
+mod going_about;
+mod lockout;
+mod names;
+mod states;

@@ -6,4 +6,5 @@
 pub mod browser;
 pub mod domain;
 pub mod http;
+pub mod person;
 pub mod server;
