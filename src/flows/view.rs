@@ -8,6 +8,7 @@ use crate::domain::{
     password_rules::PasswordPolicy,
     refusal::{Refusal, Service},
 };
+use crate::store::{self, Found};
 
 /// The page of a step.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ pub fn tag(flow: &Flow) -> String {
     format!("{nonce:016x}{step}")
 }
 
-/// Finds out what to show. Reading only, but for a write whose result can be settled now.
+/// Finds out what to show. Reading only, but for a write whose result can be settled now, and for the sign of life
+/// that reading is.
 pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Shown, Error> {
     let start = || Shown { view: View::Start, tag: START_TAG.into() };
     let mut place = locate(services, visitor, kind).await?;
@@ -88,6 +90,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         }
     }
     let Place::UnderWay(flow) = place else { return Ok(start()) };
+    keep_alive(services, visitor, kind, &flow).await?;
     let tag = tag(&flow);
     let view = match &flow.step {
         Step::Question(questions) => {
@@ -124,6 +127,25 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         Step::Finished(ending) => View::Finished(*ending),
     };
     Ok(Shown { view, tag })
+}
+
+/// Whoever reads the page is there: the flow idles anew. Not written down at every reading, only when it matters.
+async fn keep_alive(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Found<Flow>,
+) -> Result<(), Error> {
+    let (idle, now) = (services.idle_timeout(), services.now());
+    if idle.is_zero() || matches!(flow.step, Step::Finished(_)) || now.since(flow.touched_at) < idle / 4 {
+        return Ok(());
+    }
+    let touched = Flow { touched_at: now, ..flow.clone().into_inner() };
+    match services.store.batch().replace(&visitor.key(kind), flow, &touched).commit().await {
+        // Either a step was taken meanwhile, or nothing can be written now: the page can be shown all the same.
+        Ok(()) | Err(store::Error::Conflict | store::Error::ReadOnly(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The rules of a policy as keys among the texts, with their number.

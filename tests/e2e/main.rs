@@ -10,6 +10,7 @@
 
 mod support;
 mod support_works;
+mod check;
 mod going_about;
 mod lockout;
 mod names;
