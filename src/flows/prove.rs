@@ -71,23 +71,53 @@ pub async fn answer(
         Err(error) => {
             // Nothing was compared, so nothing was learned: the try is given back.
             attempt::count(services, &questions.subject, Tally::refund_answer).await?;
+            unmark(services, visitor, kind, &flow).await;
             return Err(error);
         }
     };
-    match (&questions.asked, enrollment) {
-        (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
-            let at =
-                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
-            let enrollment = renew(services, account, enrollment, *index, renewed).await?;
-            if index + 1 < enrollment.questions.len() {
-                attempt::count(services, &questions.subject, Tally::refund_answer).await?;
-                let next = Questions { subject: questions.subject.clone(), asked: at, tried: Vec::new() };
-                return advance(services, visitor, kind, &flow, Step::Question(next)).await;
-            }
-            attempt::count(services, &questions.subject, Tally::forgive_answers).await?;
-            proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
-        }
-        _ => refuse_wrong(services, visitor, kind, &flow, &questions.subject).await,
+    let Some(enrollment) = enrollment.filter(|_| right) else {
+        return refuse_wrong(services, visitor, kind, &flow, &questions.subject).await;
+    };
+    let next = accept(services, visitor, kind, &flow, questions, (enrollment, renewed)).await;
+    if next.is_err() {
+        unmark(services, visitor, kind, &flow).await;
+    }
+    next
+}
+
+/// The answer was right: on to the next question, or to what was asked for.
+async fn accept(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Found<Flow>,
+    questions: &Questions,
+    (enrollment, renewed): (Found<Enrollment>, Option<AnswerHash>),
+) -> Result<Next, Error> {
+    let Asked::Enrolled { account, enrolled_at, index } = &questions.asked else {
+        return refuse_wrong(services, visitor, kind, flow, &questions.subject).await;
+    };
+    let at = Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
+    let enrollment = renew(services, account, enrollment, *index, renewed).await?;
+    if index + 1 < enrollment.questions.len() {
+        attempt::count(services, &questions.subject, Tally::refund_answer).await?;
+        let next = Questions { subject: questions.subject.clone(), asked: at, tried: Vec::new() };
+        return advance(services, visitor, kind, flow, Step::Question(next)).await;
+    }
+    attempt::count(services, &questions.subject, Tally::forgive_answers).await?;
+    proven(services, visitor, kind, flow, account.clone(), &enrollment).await
+}
+
+/// Takes back the mark of the answer just given, which was not found wrong: it may be given again.
+async fn unmark(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) {
+    let mut unmarked = flow.clone().into_inner();
+    if let Step::Question(questions) = &mut unmarked.step {
+        questions.tried.pop();
+    }
+    match services.store.batch().replace(&visitor.key(kind), flow, &unmarked).commit().await {
+        // The flow has moved on: so there is no mark any more.
+        Ok(()) | Err(store::Error::Conflict) => {}
+        Err(error) => tracing::warn!(%error, "the mark of an answer could not be taken back"),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod support;
 mod support_works;
+mod trouble;
 mod check;
 mod going_about;
 mod lockout;

@@ -7,4 +7,5 @@ pub mod browser;
 pub mod domain;
 pub mod http;
 pub mod person;
+pub mod relay;
 pub mod server;
