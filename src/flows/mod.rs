@@ -241,8 +241,8 @@ pub fn event(
     }
 }
 
-/// Writes down that a step failed, outside any batch; the visitor is told of the failure in any case.
-pub async fn note_failure(services: &Services, event: Event) {
+/// Writes an event down outside any batch: a failure, which the visitor is told of in any case.
+pub async fn note(services: &Services, event: Event) {
     if let Err(error) = services.store.batch().event(&event).commit().await {
         tracing::error!(%error, action = ?event.action, detail = event.detail, "an audit event could not be written");
     }

@@ -2,9 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{
-    Error, Next, Services, Visitor, attempt, event, note_failure, random, session::SessionId, unlock,
-};
+use super::{Error, Next, Services, Visitor, attempt, event, random, session::SessionId, unlock};
 use crate::{
     domain::{
         account::AccountKey,
@@ -19,6 +17,9 @@ use crate::{
     },
     store::{self, Found, keyring::keyed_hash},
 };
+
+/// Marks of wrong answers kept for a question; the largest lockout limit.
+const MOST_MARKS: usize = 100;
 
 /// What a proof is good for: a reset.
 #[derive(Debug)]
@@ -48,72 +49,51 @@ impl<Purpose> Verified<Purpose> {
     }
 }
 
-/// Takes an answer to the question that the flow stands at. All of it happens within the subject's turn: of parallel
-/// answers each finds what the one before it left behind, and the same one sent twice is one.
+/// Takes an answer to the question that the flow stands at. The subject's turn is held to the end: of two equal
+/// answers (a double click) the second finds the first one's outcome.
 pub async fn answer(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    seen: Found<Flow>,
+    flow: &Flow,
     answer: Answer,
 ) -> Result<Next, Error> {
-    let Step::Question(questions) = &seen.step else { return Ok(Next::Moved(None)) };
-    let subject = &questions.subject;
-    let _turn = services.turns.of(subject).await;
-    // Read again inside the turn: a parallel answer may have moved the flow on.
-    let key = visitor.key(kind);
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Next::Moved(None)) };
-    let current = match &flow.step {
-        Step::Question(current) if flow.nonce == seen.nonce && current.asked == questions.asked => current,
-        _ => return Ok(Next::Moved(None)),
+    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
+    let subject = questions.subject.clone();
+    let _turn = services.turns.of(&subject).await;
+    let Some((flow, enrollment)) = present(services, visitor, kind, flow, questions).await? else {
+        return Ok(Next::Moved(None));
     };
-    let enrollment = match &current.asked {
-        Asked::Decoy(_) => None,
-        Asked::Enrolled { account, enrolled_at, .. } => {
-            match services.store.find::<Enrollment>(account).await? {
-                Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Some(enrollment),
-                // Enrolled again, or deleted, since the flow began.
-                _ => {
-                    services.store.batch().remove(&key, &flow).commit().await?;
-                    return Err(Error::Refused(Refusal::SessionExpired));
-                }
-            }
-        }
-    };
-    let mark = mark(services, &flow, &current.asked, &answer);
-    if current.tried.contains(&mark) {
+    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
+    let mark = mark(services, &flow, questions, &answer);
+    if questions.tried.contains(&mark) {
         return Ok(wrong());
     }
-    // One try is spent, durably, before anything is compared.
-    let limit = services.settings.load().security.wrong_answers_until_lockout;
-    let now = services.now();
-    let allowance = attempt::count(services, subject, |tally| tally.spend_answer(limit, now)).await?;
-    if allowance != Allowance::Granted {
-        services.store.batch().remove(&key, &flow).commit().await?;
-        return Err(Error::Refused(Refusal::RegainLockout));
-    }
-    let (right, renewed) = match compare(services, current, enrollment.as_ref(), answer).await {
+    spend(services, visitor, kind, &flow, &subject).await?;
+
+    let compared = compare(services, questions, enrollment.as_ref(), answer).await;
+    let (right, renewed) = match compared {
         Ok(compared) => compared,
         Err(error) => {
             // Nothing was compared, so nothing was learned: the try is given back.
-            attempt::count(services, subject, Tally::refund_answer).await?;
+            attempt::count(services, &subject, Tally::refund_answer).await?;
             return Err(error);
         }
     };
-    match (&current.asked, enrollment) {
+    match (&questions.asked, enrollment) {
         (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
             let at =
                 Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
             if index + 1 < enrollment.questions.len() {
-                attempt::count(services, subject, Tally::refund_answer).await?;
-                let next = Questions { subject: subject.clone(), asked: at, tried: Vec::new() };
+                attempt::count(services, &subject, Tally::refund_answer).await?;
+                let next = Questions { subject, asked: at, tried: Vec::new() };
                 return advance(services, visitor, kind, &flow, Step::Question(next)).await;
             }
-            attempt::count(services, subject, Tally::forgive_answers).await?;
+            attempt::count(services, &subject, Tally::forgive_answers).await?;
             proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
         }
-        _ => refuse_wrong(services, visitor, kind, &flow, mark).await,
+        _ => refuse_wrong(services, visitor, kind, &flow, &subject, mark).await,
     }
 }
 
@@ -121,9 +101,36 @@ fn wrong() -> Next {
     Next::Wrong(Problems::of(Field::AnswerOnly, Problem::AnswerWrong), None)
 }
 
-/// By what an answer to this question of this flow is known again.
-fn mark(services: &Services, flow: &Flow, asked: &Asked, answer: &Answer) -> [u8; 8] {
-    let index = match asked {
+/// Flow and enrollment as they are now that it is this answer's turn; `None` if the flow has moved on.
+async fn present(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    seen: &Flow,
+    questions: &Questions,
+) -> Result<Option<(Found<Flow>, Option<Found<Enrollment>>)>, Error> {
+    let key = visitor.key(kind);
+    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(None) };
+    match &flow.step {
+        Step::Question(current) if flow.nonce == seen.nonce && current.asked == questions.asked => {}
+        _ => return Ok(None),
+    }
+    let Asked::Enrolled { account, enrolled_at, .. } = &questions.asked else {
+        return Ok(Some((flow, None)));
+    };
+    match services.store.find::<Enrollment>(account).await? {
+        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Ok(Some((flow, Some(enrollment)))),
+        // Enrolled again, or deleted, since the flow began.
+        _ => {
+            services.store.batch().remove(&key, &flow).commit().await?;
+            Err(Error::Refused(Refusal::SessionExpired))
+        }
+    }
+}
+
+/// The mark of an answer in this flow, by which the same wrong one is known again. It tells nothing without the key.
+fn mark(services: &Services, flow: &Flow, questions: &Questions, answer: &Answer) -> [u8; 8] {
+    let index = match &questions.asked {
         Asked::Enrolled { index, .. } => *index as u64,
         Asked::Decoy(_) => 0,
     };
@@ -131,6 +138,24 @@ fn mark(services: &Services, flow: &Flow, asked: &Asked, answer: &Answer) -> [u8
     let mut mark = [0; 8];
     mark.copy_from_slice(&hash[..8]);
     mark
+}
+
+/// Spends one try, durably, before anything is compared.
+async fn spend(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Found<Flow>,
+    subject: &Subject,
+) -> Result<(), Error> {
+    let limit = services.settings.load().security.wrong_answers_until_lockout;
+    let now = services.now();
+    let allowance = attempt::count(services, subject, |tally| tally.spend_answer(limit, now)).await?;
+    if allowance == Allowance::Granted {
+        return Ok(());
+    }
+    services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
+    Err(Error::Refused(Refusal::RegainLockout))
 }
 
 /// Compares the answer; for a decoy with a hash that no answer has, so that it takes as long. With a right answer
@@ -242,42 +267,49 @@ async fn proven(
     }
 }
 
-/// The answer was wrong: the count stands, the answer is marked as tried, and the last of them locks.
+/// The answer was wrong: the count stands, and the last of them locks.
 async fn refuse_wrong(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
+    subject: &Subject,
     mark: [u8; 8],
 ) -> Result<Next, Error> {
-    let mut marked = flow.clone().into_inner();
-    let Step::Question(step) = &mut marked.step else { return Ok(Next::Moved(None)) };
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let now = services.now();
-    let locks = attempt::count(services, &step.subject, |tally| tally.lock_if_spent(limit, now)).await?;
+    let locks = attempt::count(services, subject, |tally| tally.lock_if_spent(limit, now)).await?;
     let who = (flow.username.as_str(), &flow.domain);
-    let mut failure = event(services, visitor, kind, Outcome::Failure, who, Problem::AnswerWrong.code());
-    if let Subject::Known(account) = &step.subject {
+    let code = Problem::AnswerWrong.code();
+    let mut failure = event(services, visitor, kind, Outcome::Failure, who, code);
+    if let Subject::Known(account) = subject {
         failure.account = Some(account.guid);
     }
-    step.tried.push(mark);
-    // Only as many as there are tries matter; without a lockout the latest few do.
-    let most = if limit == 0 { 16 } else { limit as usize };
-    let excess = step.tried.len().saturating_sub(most);
-    step.tried.drain(..excess);
-    marked.touched_at = now;
-
-    let (key, batch) = (visitor.key(kind), services.store.batch().event(&failure));
-    let batch = if locks {
+    let key = visitor.key(kind);
+    let events = || {
+        let batch = services.store.batch().event(&failure);
+        if !locks {
+            return batch;
+        }
         let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
-        batch.event(&lockout).remove(&key, flow)
+        batch.event(&lockout)
+    };
+    let batch = if locks {
+        events().remove(&key, flow)
     } else {
-        batch.replace(&key, flow, &marked)
+        let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
+        if let Step::Question(questions) = &mut marked.step {
+            questions.tried.push(mark);
+            // Without a lockout there is no end to them: the latest few matter.
+            let excess = questions.tried.len().saturating_sub(MOST_MARKS);
+            questions.tried.drain(..excess);
+        }
+        events().replace(&key, flow, &marked)
     };
     match batch.commit().await {
         Ok(()) => {}
-        // The visitor gave up or began anew in the meantime: what happened is written down all the same.
-        Err(store::Error::Conflict) => note_failure(services, failure).await,
+        // The flow was written in between (a page looked at again): the events must not be lost with it.
+        Err(store::Error::Conflict) => events().commit().await?,
         Err(error) => return Err(error.into()),
     }
     if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }

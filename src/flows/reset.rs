@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Error, Next, Services, Visitor, note_failure,
+    Error, Next, Services, Visitor, note,
     prove::{Reset, Verified},
     write,
 };
@@ -76,7 +76,7 @@ async fn set_password(
     if let Err(problem) = account.policy.check(&new, &account) {
         let failure =
             write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());
-        note_failure(services, failure).await;
+        note(services, failure).await;
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let settings = services.settings.load_full();

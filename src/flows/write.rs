@@ -5,7 +5,7 @@ use crate::{
     directory,
     domain::{
         account::{Account, AccountKey},
-        audit::Outcome,
+        audit::{Event, Outcome},
         enrollment::Enrollment,
         field::{Field, Problem, Problems},
         flow::{Ending, Flow, Kind, Step, Write, Writing},
@@ -94,8 +94,8 @@ fn dated(
     enrollment
 }
 
-/// The write was not carried out: the flow goes back to `step`. Why is written down as `detail`; `None` where that is
-/// left to whoever draws the error, with the reference number.
+/// The write was not carried out: the flow goes back to `step`. Why is written down here, unless the visitor gets a
+/// page with a reference number: then that is written down with it.
 pub(super) async fn take_back(
     services: &Services,
     visitor: &Visitor,
@@ -109,9 +109,8 @@ pub(super) async fn take_back(
     let mut batch = services.store.batch();
     if let Some(detail) = detail {
         let who = (flow.username.as_str(), &flow.domain);
-        let mut failure = event(services, visitor, kind, Outcome::Failure, who, detail);
-        failure.account = Some(account.guid);
-        batch = batch.event(&failure);
+        let failure = event(services, visitor, kind, Outcome::Failure, who, detail);
+        batch = batch.event(&Event { account: Some(account.guid), ..failure });
     }
     let batch = match step {
         Some(step) => {
@@ -181,7 +180,7 @@ pub(super) fn audit(
     outcome: Outcome,
     account: &Account,
     detail: &str,
-) -> crate::domain::audit::Event {
+) -> Event {
     let who = (account.sam_account_name.as_str(), &account.key.domain);
     let mut event = event(services, visitor, kind, outcome, who, detail);
     event.account = Some(account.key.guid);

@@ -146,7 +146,7 @@ impl TestApp {
     async fn start(&self) {
         let folder = self.folder();
         let engine = tokio::task::spawn_blocking(move || {
-            SledEngine::open(&folder, &Options { cache: 1 << 20, reserve: 0 })
+            SledEngine::open(&folder, &Options { cache: 1 << 20, reserve: 0, least_free: 0 })
         });
         let engine = MoodyEngine::new(engine.await.unwrap().unwrap(), Arc::clone(&self.shared.store_mood));
         let store = Store::open(Arc::new(engine)).await.unwrap();

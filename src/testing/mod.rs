@@ -14,6 +14,7 @@
 mod app;
 mod clock;
 mod directory;
+pub mod directory_contract;
 mod engine;
 mod page;
 mod visitor;

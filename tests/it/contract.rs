@@ -97,16 +97,16 @@ async fn each_step_has_the_fields_of_the_contract_on_the_flows_own_path() {
     }
     let page = alice.begins("reset").await;
     is_page(&page, 200, "reset", "question");
-    assert_eq!(page.fields(), ["csrf", "answer"]);
+    assert_eq!(page.fields(), ["csrf", "answer", "action"]);
     let page = alice.proves("reset").await;
     is_page(&page, 200, "reset", "password");
-    assert_eq!(page.fields(), ["csrf", "new_password", "confirm_password"]);
+    assert_eq!(page.fields(), ["csrf", "new_password", "confirm_password", "action"]);
     let new = [("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")];
     is_page(&alice.submit(&new).await, 200, "reset", "finished");
     let mut alice = alice.elsewhere();
     let page = alice.begins("change").await;
     is_page(&page, 200, "change", "credentials");
-    assert_eq!(page.fields(), ["csrf", "old_password", "new_password", "confirm_password"]);
+    assert_eq!(page.fields(), ["csrf", "old_password", "new_password", "confirm_password", "action"]);
     is_page(&alice.elsewhere().unlocks().await, 200, "unlock", "finished");
 }
 

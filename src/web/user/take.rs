@@ -128,7 +128,7 @@ async fn note(
 ) {
     let domain = DomainName::new(&domain.chars().take(256).collect::<String>());
     let event = flows::event(&site.services, visitor, kind, Outcome::Failure, (user, &domain), detail);
-    flows::note_failure(&site.services, Event { reference, ..event }).await;
+    flows::note(&site.services, Event { reference, ..event }).await;
 }
 
 async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut form: Form) -> Taken {
@@ -273,7 +273,7 @@ async fn step(
             match answer {
                 Some(answer) if problems.is_empty() => {
                     taken.noted = true;
-                    prove::answer(&site.services, visitor, kind, flow, answer).await
+                    prove::answer(&site.services, visitor, kind, &flow, answer).await
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
