@@ -11,8 +11,11 @@
 mod support;
 mod support_works;
 mod trouble;
+mod trying;
+mod walks;
 mod check;
 mod going_about;
 mod lockout;
 mod names;
+mod standing;
 mod states;
