@@ -188,6 +188,7 @@ pub enum AccountKind {
 
 /// An account as the directory describes it at one moment.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the directory")]
 pub struct Account {
     /// Domain and objectGUID.
     pub key: AccountKey,

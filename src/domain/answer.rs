@@ -44,7 +44,7 @@ impl Answer {
     /// Judges the answers of an enrollment together: long enough, all different, not contained in their question,
     /// not the user's name. `None` stands for one that was already found wanting.
     pub fn judge_all(
-        answers: &[(&str, Option<Self>)],
+        answers: &[(impl AsRef<str>, Option<Self>)],
         minimum: usize,
         username: &str,
         problems: &mut Problems,
@@ -55,7 +55,7 @@ impl Answer {
             let field = Field::Answer(u8::try_from(index + 1).unwrap_or(u8::MAX));
             if answer.0.chars().count() < minimum {
                 problems.push(field, Problem::AnswerTooShort { minimum });
-            } else if normalise(question).contains(answer.0.as_str()) {
+            } else if normalise(question.as_ref()).contains(answer.0.as_str()) {
                 problems.push(field, Problem::AnswerInQuestion);
             } else if answer.0 == username {
                 problems.push(field, Problem::AnswerIsUsername);

@@ -91,11 +91,10 @@ pub(super) async fn try_password(
     }
     let check = directory.verify_password(&account, password).await;
     match &check {
-        Ok(PasswordCheck::Wrong) => {}
         Ok(PasswordCheck::LockedOut) => count(services, subject, Tally::refund_password).await?,
+        // Without an answer it is not known whether it was counted over there: it stays counted here.
+        Ok(PasswordCheck::Wrong) | Err(_) => {}
         Ok(_) => count(services, subject, Tally::forgive_passwords).await?,
-        // Whether it was counted over there is not known: it stays counted here.
-        Err(_) => {}
     }
     Ok(Some(check?))
 }

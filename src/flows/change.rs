@@ -1,6 +1,6 @@
 //! The second page of a change: old and new password. Nothing about the account is said before the old one is proved.
 
-use super::{Error, Next, Services, Visitor, attempt, identify::Identified, note_failure, write};
+use super::{Error, Next, Services, Visitor, attempt, identify::Identified, note, write};
 use crate::{
     directory::{self, PasswordCheck, Refused},
     domain::{
@@ -43,7 +43,7 @@ pub async fn finish(
     };
     let Some(account) = found else {
         attempt::may_try_password(services, &subject, None).await?;
-        note_failure(services, noted("name_or_password_wrong", None)).await;
+        note(services, noted("name_or_password_wrong", None)).await;
         return Ok(wrong());
     };
     // What may only be said to the owner is said after a check of the password; a change goes straight to the
@@ -59,12 +59,12 @@ pub async fn finish(
     if let Some(reason) = reason {
         return match attempt::try_password(services, directory, &subject, &account, &old).await? {
             None | Some(PasswordCheck::Wrong | PasswordCheck::LockedOut) => {
-                note_failure(services, noted("name_or_password_wrong", Some(&account))).await;
+                note(services, noted("name_or_password_wrong", Some(&account))).await;
                 Ok(wrong())
             }
             Some(_) => {
                 if let Ok(Next::Wrong(problems, _)) = &reason {
-                    note_failure(services, noted(problems.code(), Some(&account))).await;
+                    note(services, noted(problems.code(), Some(&account))).await;
                 }
                 reason
             }
@@ -85,7 +85,7 @@ async fn change(
     // Read again inside the turn: tries made while waiting for it have counted.
     let account = directory.load(account.key.guid).await?.unwrap_or(account);
     if !attempt::may_try_password(services, subject, Some(&account)).await? {
-        note_failure(
+        note(
             services,
             write::audit(services, visitor, Kind::Change, Outcome::Failure, &account, "password_not_tried"),
         )
@@ -114,16 +114,7 @@ async fn change(
             let check = attempt::try_password(services, directory, subject, &account, old).await?;
             if matches!(check, Some(check) if !matches!(check, PasswordCheck::Wrong | PasswordCheck::LockedOut))
             {
-                write::take_back(
-                    services,
-                    visitor,
-                    Kind::Change,
-                    &writing,
-                    &account.key,
-                    None,
-                    Refusal::CannotChangePassword.code(),
-                )
-                .await?;
+                write::take_back(services, visitor, Kind::Change, &writing, &account.key, None, None).await?;
                 return Err(Error::Refused(Refusal::CannotChangePassword));
             }
             true
@@ -139,7 +130,7 @@ async fn change(
             &writing,
             &account.key,
             Some(Step::Credentials),
-            code,
+            Some(code),
         )
         .await?;
         return Ok(wrong());

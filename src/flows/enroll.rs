@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Error, Next, Services, Visitor, attempt, event, identify::Identified, note_failure, prove, random,
-};
+use super::{Error, Next, Services, Visitor, attempt, event, identify::Identified, note, prove, random};
 use crate::{
     directory::PasswordCheck,
     domain::{
@@ -80,7 +78,12 @@ pub async fn begin(
     services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
     match answers {
         None => Ok(Next::Moved(Some(fresh))),
-        Some(Err(problems)) => Ok(Next::Wrong(problems, Some(fresh))),
+        Some(Err(problems)) => {
+            let code = problems.code();
+            let failure = write::audit(services, &owner, Kind::Enroll, Outcome::Failure, &account, code);
+            note(services, failure).await;
+            Ok(Next::Wrong(problems, Some(fresh)))
+        }
         Some(Ok(answers)) => {
             keep(services, &owner, account, answers).await?;
             Ok(Next::Moved(Some(fresh)))
@@ -99,7 +102,7 @@ async fn refuse_password(
     let mut failure =
         event(services, visitor, Kind::Enroll, Outcome::Failure, (&who.typed, &who.domain), code);
     failure.account = account.map(|account| account.key.guid);
-    note_failure(services, failure).await;
+    note(services, failure).await;
     let mut problems = Problems::of(Field::Password, Problem::NameOrPasswordWrong);
     if let Some(Err(more)) = answers {
         problems.extend(&more);

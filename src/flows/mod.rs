@@ -186,7 +186,7 @@ pub enum Place {
     /// At its first page, because too much time went by.
     Expired,
     /// Under way.
-    UnderWay(Found<Flow>),
+    UnderWay(Box<Found<Flow>>),
 }
 
 /// Finds out where a visitor is.
@@ -194,7 +194,7 @@ pub async fn locate(services: &Services, visitor: &Visitor, kind: Kind) -> Resul
     Ok(match services.store.find::<Flow>(&visitor.key(kind)).await? {
         None => Place::Start,
         Some(flow) if flow.is_over(services.idle_timeout(), services.now()) => Place::Expired,
-        Some(flow) => Place::UnderWay(flow),
+        Some(flow) => Place::UnderWay(Box::new(flow)),
     })
 }
 
@@ -241,8 +241,8 @@ pub fn event(
     }
 }
 
-/// Writes down that a step failed, outside any batch; the visitor is told of the failure in any case.
-pub async fn note_failure(services: &Services, event: Event) {
+/// Writes an event down outside any batch: a failure, which the visitor is told of in any case.
+pub async fn note(services: &Services, event: Event) {
     if let Err(error) = services.store.batch().event(&event).commit().await {
         tracing::error!(%error, action = ?event.action, detail = event.detail, "an audit event could not be written");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Error, Next, Services, Visitor,
+    Error, Next, Services, Visitor, note,
     prove::{Reset, Verified},
     write,
 };
@@ -11,6 +11,7 @@ use crate::{
     directory::ResetOptions,
     domain::{
         account::Account,
+        audit::Outcome,
         enrollment::Enrollment,
         field::{Field, Problems},
         flow::{Ending, Flow, Kind, Step, Write},
@@ -73,6 +74,9 @@ async fn set_password(
     };
     require_served(&account).map_err(Error::Refused)?;
     if let Err(problem) = account.policy.check(&new, &account) {
+        let failure =
+            write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());
+        note(services, failure).await;
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let settings = services.settings.load_full();

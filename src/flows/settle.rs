@@ -57,6 +57,6 @@ pub async fn settle(
         Write::Unlock => None,
     };
     let detail = Service::Outcome.code();
-    write::take_back(services, visitor, kind, flow, &writing.account, back, detail).await?;
+    write::take_back(services, visitor, kind, flow, &writing.account, back, Some(detail)).await?;
     Ok(Settled::NotDone)
 }

@@ -1,6 +1,8 @@
 //! What a visitor is shown where they are.
 
 use super::{Error, Place, Services, Visitor, enroll, locate, settle};
+use std::time::Duration;
+
 use crate::domain::{
     account::Account,
     enrollment::{Enrollment, Question},
@@ -8,6 +10,7 @@ use crate::domain::{
     password_rules::PasswordPolicy,
     refusal::{Refusal, Service},
 };
+use crate::store::Found;
 
 /// The page of a step.
 #[derive(Debug)]
@@ -70,7 +73,20 @@ pub fn tag(flow: &Flow) -> String {
     format!("{nonce:016x}{step}")
 }
 
-/// Finds out what to show. Reading only, but for a write whose result can be settled now.
+/// Looking at a page again counts as being there. Written down at most twice a minute; if that fails, the flow only
+/// ends a little earlier.
+async fn stay(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) {
+    let now = services.now();
+    if now.since(flow.touched_at) > Duration::from_secs(30) {
+        let touched = Flow { touched_at: now, ..flow.clone().into_inner() };
+        if let Err(error) = services.store.batch().replace(&visitor.key(kind), flow, &touched).commit().await
+        {
+            tracing::debug!(%error, "a flow's idle time was not renewed");
+        }
+    }
+}
+
+/// Finds out what to show. Reading only, but for a write whose result can be settled now, and the idle time.
 pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Shown, Error> {
     let start = || Shown { view: View::Start, tag: START_TAG.into() };
     let mut place = locate(services, visitor, kind).await?;
@@ -88,6 +104,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         }
     }
     let Place::UnderWay(flow) = place else { return Ok(start()) };
+    stay(services, visitor, kind, &flow).await;
     let tag = tag(&flow);
     let view = match &flow.step {
         Step::Question(questions) => {

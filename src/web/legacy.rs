@@ -4,16 +4,11 @@ use poem::{Response, Route, handler, http::StatusCode, web::Path};
 
 /// `/pwreset/`, `/pwreset/apr.dll?cmd=…`, `/pwreset/en_default.htm`.
 pub fn routes() -> Route {
-    Route::new().at("/", menu).at("/apr.dll", program).at("/:page", page)
+    Route::new().at("/", program).at("/apr.dll", program).at("/:page", page)
 }
 
 fn see(location: &str) -> Response {
     Response::builder().status(StatusCode::SEE_OTHER).header("location", location).finish()
-}
-
-#[handler]
-fn menu() -> Response {
-    see("/")
 }
 
 #[handler]

@@ -8,5 +8,13 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod check;
+mod directory_contract;
+mod directory_faults;
+mod going_about;
+mod lockout;
+mod names;
+mod states;
 mod support;
 mod support_works;
+mod trouble;

@@ -42,7 +42,7 @@
     var sent = false;
     function mark(now) {
       sent = now;
-      each("button[type=submit]", function (submit) {
+      each("button.button", function (submit) {
         submit.className = now ? "button button-busy" : "button";
       });
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         field::Problems,
-        flow::{Ending, Kind},
+        flow::{Ending, Kind, LONGEST_FLOW},
     },
     flows::{
         Error, Visitor,
@@ -55,7 +55,7 @@ struct Enroll {
     email: Email,
     questions: Vec<QuestionBox>,
     minimum_answer_length: u32,
-    minutes: u32,
+    minutes: u64,
 }
 
 #[derive(Serialize)]
@@ -275,7 +275,7 @@ fn enroll_page(
         email: Email { show: settings.enroll.ask_email, value: email },
         questions,
         minimum_answer_length: settings.enroll.minimum_answer_length,
-        minutes: 3,
+        minutes: LONGEST_FLOW.as_secs() / 60,
     }
 }
 

@@ -48,13 +48,15 @@ impl Endpoint for Menu {
         let site = &self.0;
         let query = Query::of(&request);
         let suffix = query.prefill();
+        let language = language(site, &request);
         if let Some(kind) = query.command {
-            return Ok(Response::builder()
+            let mut response = Response::builder()
                 .status(StatusCode::SEE_OTHER)
                 .header(header::LOCATION, format!("/{kind}{suffix}"))
-                .finish());
+                .finish();
+            remember_language(&request, language, &mut response);
+            return Ok(response);
         }
-        let language = language(site, &request);
         let settings = site.services.settings.load_full();
         let items = Kind::ALL
             .into_iter()
@@ -145,9 +147,9 @@ impl FlowPages {
         let began = tokio::time::Instant::now();
         let deadline = u64::from(self.site.services.settings.load().security.reply_deadline_ms);
         let response = take::take(&self.site, request, &language, self.kind).await;
-        if deadline > 0 {
-            let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let due = (took / deadline + 1).saturating_mul(deadline);
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(whole) = took.checked_div(deadline) {
+            let due = (whole + 1).saturating_mul(deadline);
             tokio::time::sleep_until(began + Duration::from_millis(due)).await;
         }
         response

@@ -6,4 +6,6 @@
 pub mod browser;
 pub mod domain;
 pub mod http;
+pub mod person;
+pub mod relay;
 pub mod server;

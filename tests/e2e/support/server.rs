@@ -26,6 +26,10 @@ pub struct Server {
     process: Option<Child>,
 }
 
+/// For stories that send many forms from one address and look at no reply's timing.
+pub const QUICK: &str = "[settings.limits]\nrequests_per_address_per_minute = 0\n\
+     [settings.security]\nreply_deadline_ms = 0\n";
+
 /// The configuration file: the only place in the tests that knows its format.
 fn configuration(folder: &Path, port: u16, controllers: &[&Domain], more: &str) -> String {
     use std::fmt::Write as _;
@@ -45,14 +49,14 @@ fn configuration(folder: &Path, port: u16, controllers: &[&Domain], more: &str) 
              dns_name = \"{DNS}\"\n\
              netbios_name = \"{NETBIOS}\"\n\
              service_account = \"{SERVICE}@{DNS}\"\n\
-             service_password = \"{PASSWORD}\"\n\
+             service_password_file = \"service.password\"\n\
              controllers = {addresses:?}\n\
              ca_file = '{}'\n",
             first.ca().display(),
         )
         .unwrap();
     }
-    text + "\n" + more
+    text + more
 }
 
 impl Server {
@@ -61,17 +65,52 @@ impl Server {
         Self::with(&[Domain::shared()], "").await
     }
 
+    /// A server of the shared test domain that neither limits addresses nor waits before it replies.
+    pub async fn quick() -> Self {
+        Self::with(&[Domain::shared()], QUICK).await
+    }
+
     /// A server whose one domain has these controllers, in this order. `more` is appended to its configuration:
-    /// tables such as `[settings.security]`.
+    /// keys of the domain, then tables such as `[settings.security]`.
     pub async fn with(controllers: &[&Domain], more: &str) -> Self {
+        let mut server = Self::prepared(controllers, more);
+        server.restart().await;
+        server
+    }
+
+    /// As [`Self::with`], but not started.
+    pub fn prepared(controllers: &[&Domain], more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("regain-server-").tempdir().unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        fs::write(folder.path().join("config.toml"), configuration(folder.path(), port, controllers, more))
-            .unwrap();
-        let mut server = Self { folder, port, process: None };
-        server.launch();
-        server.ready().await;
-        server
+        let text = configuration(folder.path(), port, controllers, more);
+        fs::write(folder.path().join("config.toml"), text).unwrap();
+        fs::write(folder.path().join("service.password"), PASSWORD).unwrap();
+        Self { folder, port, process: None }
+    }
+
+    /// Changes its configuration file, for the next start or command.
+    pub fn configure(&self, old: &str, new: &str) {
+        let text = fs::read_to_string(self.file("config.toml")).unwrap();
+        assert!(text.contains(old), "the configuration has no {old}");
+        fs::write(self.file("config.toml"), text.replace(old, new)).unwrap();
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `regain check`: whether all is well, and what it prints.
+    pub async fn check(&self) -> (bool, String) {
+        let (status, text) = finish(self.command("check")).await;
+        (status.success(), text)
+    }
+
+    /// Starts the server, which is not expected to stay: what it says.
+    pub async fn fails_to_start(&self) -> String {
+        let (status, text) = finish(self.command("serve")).await;
+        assert!(!status.success(), "{text}");
+        text
     }
 
     /// A command of the program, to be run on this server's configuration: `regain check --config FILE`.
@@ -164,6 +203,23 @@ impl Server {
             sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// Runs a command to its end; what it wrote to both outputs.
+pub async fn finish(mut command: Command) -> (ExitStatus, String) {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        if began.elapsed() > PATIENCE {
+            process.kill().unwrap();
+            let output = process.wait_with_output().unwrap();
+            panic!("it does not end: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    let output = process.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status, text)
 }
 
 impl Drop for Server {
