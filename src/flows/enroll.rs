@@ -43,15 +43,12 @@ pub async fn begin(
     let directory = services.directory(&who.domain)?;
     let found = directory.find(&who.name).await?;
     let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
-    let check = match &found {
-        Some(account) => attempt::try_password(services, directory, &subject, account, &password).await?,
-        None => {
-            attempt::may_try_password(services, &subject, None).await?;
-            None
-        }
-    };
-    let (Some(account), Some(check)) = (found, check) else {
-        return refuse_password(services, visitor, &who, None, answers).await;
+    let turn = services.turns.of(&subject).await;
+    let tried =
+        attempt::try_password(services, directory, (&subject, &turn), found.as_ref(), &password).await?;
+    drop(turn);
+    let Some((account, check)) = tried else {
+        return refuse_password(services, visitor, &who, found.as_ref(), answers).await;
     };
     match check {
         PasswordCheck::Wrong | PasswordCheck::LockedOut => {

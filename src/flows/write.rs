@@ -53,19 +53,24 @@ pub(super) async fn finish(
     let done = audit(services, visitor, kind, Outcome::Success, account, "");
     let finished =
         Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
+    let mut with_flow = true;
     loop {
-        let mut batch = services.store.batch().replace(&key, flow, &finished).event(&done);
+        let mut batch = services.store.batch().event(&done);
+        if with_flow {
+            batch = batch.replace(&key, flow, &finished);
+        }
         if let Some(found) = services.store.find::<Enrollment>(&account.key).await? {
             let dated = dated(&found, services, visitor, account, ending);
             batch = batch.replace(&account.key, &found, &dated);
         }
         match batch.commit().await {
             Ok(()) => return Ok(()),
-            // Either the enrollment was written in between, then once more; or the flow was settled by another
-            // request, then all is done.
+            // The enrollment was written in between, then once more; or the flow was settled by another request, then
+            // all is done; or the flow is gone, then event and date must not go with it.
             Err(store::Error::Conflict) => match services.store.find::<Flow>(&key).await? {
                 Some(now) if now.step == flow.step => {}
-                _ => return Ok(()),
+                Some(now) if matches!(now.step, Step::Finished(_)) => return Ok(()),
+                _ => with_flow = false,
             },
             Err(error) => return Err(error.into()),
         }

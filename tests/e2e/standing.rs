@@ -51,7 +51,9 @@ enum Told {
 
 /// Enrolls with the question of that number first.
 async fn enrolls(mut visitor: Visitor, name: String, password: String, number: usize) -> Told {
-    let get = |v: &Visitor| format!("GET /enroll HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", v.port());
+    let get = |v: &Visitor| {
+        format!("GET /enroll HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", v.port())
+    };
     let Ok(answer) = visitor.raw(get(&visitor).as_bytes()).await else { return Told::Nothing };
     let Some(page) = Page::whole("/enroll", &answer) else { return Told::Nothing };
     visitor.keep_cookies(&page);
@@ -231,7 +233,8 @@ async fn a_full_disk_is_said_and_once_freed_all_goes_on_by_itself() {
 /// Writes a new certificate with its key, as `certificate.pem` and `key.pem`.
 fn exchange(server: &Server) -> CertificateDer<'static> {
     let key = rcgen::KeyPair::generate().unwrap();
-    let made = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let made =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     fs::write(server.file("key.pem"), key.serialize_pem()).unwrap();
     fs::write(server.file("certificate.pem"), made.pem()).unwrap();
     made.der().clone()
@@ -284,7 +287,11 @@ async fn status_of(server: &Server, bytes: &[u8]) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_and_harm_nothing() {
-    let server = Server::with(&[Domain::shared()], &format!("[connections]\nheader_seconds = 1\nbody_seconds = 1\n{QUICK}")).await;
+    let server = Server::with(
+        &[Domain::shared()],
+        &format!("[connections]\nheader_seconds = 1\nbody_seconds = 1\n{QUICK}"),
+    )
+    .await;
     let port = server.port();
     let good = format!("GET / HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
     assert_eq!(status_of(&server, good.as_bytes()).await, 200);
@@ -316,7 +323,10 @@ async fn malformed_requests_are_refused_and_harm_nothing() {
     ];
     for (request, expected) in bad {
         let status = status_of(&server, request.as_bytes()).await;
-        assert!(status == expected || (expected >= 400 && [0, 400].contains(&status)), "{status}: {request:?}");
+        assert!(
+            status == expected || (expected >= 400 && [0, 400].contains(&status)),
+            "{status}: {request:?}"
+        );
         assert!(expected != 421 || status != 0, "a page says so: {request:?}");
     }
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost:{port}\r\n{close}", "x".repeat(3000));
@@ -369,11 +379,14 @@ async fn plain_http_only_leads_to_https() {
     let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     server.configure("listen_http = []", &format!("listen_http = [\"{plain}\"]"));
     server.restart().await;
-    let answer = plainly(plain, "GET /reset?username=a HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+    let answer =
+        plainly(plain, "GET /reset?username=a HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+            .await;
     let page = Page::parse("/", answer.as_bytes());
     assert_eq!(page.status, 308);
     assert_eq!(page.header("location").unwrap(), server.url("/reset?username=a"), "not to where Host says");
-    let answer = plainly(plain, "POST /reset HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\npassword=a").await;
+    let answer =
+        plainly(plain, "POST /reset HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\npassword=a").await;
     assert_eq!(Page::parse("/", answer.as_bytes()).status, 400);
 }
 
@@ -393,7 +406,9 @@ async fn every_answer_carries_the_headers_that_protect() {
         let page = visitor.get(path).await;
         let csp = page.header("content-security-policy").unwrap_or_else(|| panic!("{path}"));
         assert!(csp.contains("default-src 'none'") && !csp.contains("unsafe"), "{csp}");
-        for name in ["strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy"] {
+        for name in
+            ["strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy"]
+        {
             assert!(page.header(name).is_some(), "{path} {name}");
         }
         if path != "/assets/nothing.css" {
@@ -402,6 +417,9 @@ async fn every_answer_carries_the_headers_that_protect() {
     }
     let page = visitor.get("/reset").await;
     let cookie = server.visitor().get("/reset").await.header("set-cookie").unwrap().to_owned();
-    assert!(["__Host-", "Secure", "HttpOnly", "SameSite"].iter().all(|word| cookie.contains(word)), "{cookie}");
+    assert!(
+        ["__Host-", "Secure", "HttpOnly", "SameSite"].iter().all(|word| cookie.contains(word)),
+        "{cookie}"
+    );
     assert!(!page.text().contains("style=") && !page.text().contains(" onclick"), "no inline code");
 }

@@ -56,7 +56,8 @@ async fn enrolled(domain: &Domain, server: &Server) -> User {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     let domain = Domain::shared();
-    let server = Server::with(&[domain], "[settings.general]\nhelp_desk = \"4444, weekdays 8 to 18\"\n").await;
+    let server =
+        Server::with(&[domain], "[settings.general]\nhelp_desk = \"4444, weekdays 8 to 18\"\n").await;
     let user = domain.someone().await;
     let browser = Browser::open().await;
     browser.goto(&server.url("/")).await.unwrap();
@@ -126,7 +127,8 @@ async fn tab_to(browser: &Browser, name: &str) {
     for _ in 0..20 {
         let focused = browser.active_element().await.unwrap();
         let is = focused.attr("name").await.unwrap() == Some(name.to_owned());
-        let button = name == "submit" && focused.attr("class").await.unwrap().is_some_and(|class| class == "button");
+        let button =
+            name == "submit" && focused.attr("class").await.unwrap().is_some_and(|class| class == "button");
         if is || button {
             return;
         }
@@ -166,7 +168,9 @@ async fn a_person_with_nothing_but_a_keyboard_enrolls_and_changes_the_password()
     type_keys(&browser, &enter).await;
     browser.reaches("change/credentials").await;
     photograph(&browser, "change").await;
-    for (field, text) in [("old_password", user.password.as_str()), ("new_password", NEW), ("confirm_password", NEW)] {
+    for (field, text) in
+        [("old_password", user.password.as_str()), ("new_password", NEW), ("confirm_password", NEW)]
+    {
         tab_to(&browser, field).await;
         type_keys(&browser, text).await;
     }
