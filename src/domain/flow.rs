@@ -72,6 +72,17 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether it went on under a new session a moment ago.
+    pub fn has_just_moved(&self, now: Timestamp) -> bool {
+        self.step == Step::Moved && now.since(self.touched_at) < Duration::from_secs(10)
+    }
+
+    /// The mark it leaves behind when it goes on under a new session.
+    #[must_use]
+    pub fn moved(&self, now: Timestamp) -> Self {
+        Self { step: Step::Moved, touched_at: now, ..self.clone() }
+    }
+
     /// Whether it has ended by idling or by its greatest length. `idle` zero is no idle timeout.
     pub fn is_over(&self, idle: Duration, now: Timestamp) -> bool {
         now.since(self.started_at) > LONGEST_FLOW || (!idle.is_zero() && now.since(self.touched_at) > idle)
@@ -102,6 +113,9 @@ pub enum Step {
     Writing(Writing),
     /// It is done.
     Finished(Ending),
+    /// It goes on under a new session, since something was proved. What comes late under the old one (a double click)
+    /// is led to the page and does nothing.
+    Moved,
 }
 
 /// The question step.

@@ -72,7 +72,8 @@ pub async fn begin(
         domain: who.domain,
         step: Step::Questions { account: account.key.clone() },
     };
-    services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
+    let batch = services.store.batch().put(&visitor.key(Kind::Enroll), &flow.moved(now));
+    batch.insert(&owner.key(Kind::Enroll), &flow).commit().await?;
     match answers {
         None => Ok(Next::Moved(Some(fresh))),
         Some(Err(problems)) => {

@@ -271,7 +271,7 @@ async fn proven(
         }
         Kind::Enroll | Kind::Change => return Err(Error::Internal("this flow asks no questions".into())),
     };
-    let batch = services.store.batch().remove(&visitor.key(kind), flow);
+    let batch = services.store.batch().replace(&visitor.key(kind), flow, &flow.moved(now));
     match batch.insert(&owner.key(kind), &moved).commit().await {
         Ok(()) => Ok(Next::Moved(Some(fresh))),
         Err(store::Error::Conflict) => Ok(Next::Moved(None)),

@@ -68,6 +68,7 @@ pub fn tag(flow: &Flow) -> String {
         Step::Credentials => "c".into(),
         Step::Writing(_) => "w".into(),
         Step::Finished(_) => "f".into(),
+        Step::Moved => "m".into(),
     };
     let nonce = u64::from_be_bytes(flow.nonce);
     format!("{nonce:016x}{step}")
@@ -125,7 +126,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             present: enroll::present(services, account).await?,
         },
         Step::Credentials => View::Credentials { username: flow.username.clone() },
-        Step::Writing(_) => return Ok(start()),
+        Step::Writing(_) | Step::Moved => return Ok(start()),
         Step::Finished(ending) => View::Finished(*ending),
     };
     Ok(Shown { view, tag })

@@ -31,7 +31,7 @@ pub(super) async fn intend(
     let batch = if visitor.key(kind) == owner.key(kind) {
         batch.replace(&visitor.key(kind), flow, &next)
     } else {
-        batch.remove(&visitor.key(kind), flow).insert(&owner.key(kind), &next)
+        batch.replace(&visitor.key(kind), flow, &flow.moved(now)).insert(&owner.key(kind), &next)
     };
     match batch.commit().await {
         Ok(()) => Ok(services.store.find::<Flow>(&owner.key(kind)).await?),

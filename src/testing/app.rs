@@ -167,6 +167,7 @@ impl TestApp {
             services: Arc::new(services),
             renderer: Renderer::new().unwrap(),
             limits: AddressLimits::default(),
+            noted: AddressLimits::default(),
             hosts: vec![HOST.to_owned()],
             demo: self.shared.demo,
         });

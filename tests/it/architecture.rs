@@ -39,7 +39,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("argon2", &["domain/answer.rs"]),
     ("rcgen", &["tls/"]),
     ("tokio_rustls", &["tls/"]),
-    ("rustls", &["tls/", "directory/active_directory/"]),
+    ("rustls", &["tls/", "directory/active_directory/", "settings/form.rs"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

@@ -84,6 +84,7 @@ async fn has_finished(site: &Site, request: &Request, session: SessionId) -> boo
     for kind in Kind::ALL {
         match flows::locate(&site.services, &visitor, kind).await {
             Ok(Place::UnderWay(flow)) if matches!(flow.step, Step::Finished(_)) => finished = true,
+            Ok(Place::UnderWay(flow)) if flow.step == Step::Moved => {}
             Ok(Place::Start | Place::Expired) => {}
             Ok(Place::UnderWay(_)) | Err(_) => return false,
         }

@@ -1,3 +1,5 @@
+//! Stories of the engine: batches, order, damage, a full disk, kills.
+
 use super::*;
 
 mod full_disk;
