@@ -7,9 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ldap3::{
-    Ldap, LdapConnAsync, LdapConnSettings, Mod, Scope, SearchOptions, StdStream, controls::RawControl,
-};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Mod, Scope, SearchOptions, StdStream};
 use regain::domain::{answer::AnswerHash, secret::Key};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -126,12 +124,7 @@ impl Person {
                     tokio::task::spawn_blocking(work).await.unwrap();
                     drop(place);
                 }
-                // The history of passwords is to be enforced.
-                ldap.with_controls(RawControl {
-                    ctype: "1.2.840.113556.1.4.2239".into(),
-                    crit: true,
-                    val: Some(vec![0x30, 3, 2, 1, 1]),
-                });
+                // The history of passwords is to be enforced where that is offered; Samba doesn't.
                 vec![
                     Mod::Replace(b"unicodePwd".to_vec(), value(&new)),
                     Mod::Replace(b"lockoutTime".to_vec(), HashSet::from([b"0".to_vec()])),
