@@ -51,6 +51,7 @@ pub struct Setup {
     settings: Settings,
     domains: usize,
     demo: bool,
+    hash_queue: usize,
 }
 
 impl Setup {
@@ -75,6 +76,13 @@ impl Setup {
         self
     }
 
+    /// Lets so many hashes be computed or wait at a time.
+    #[must_use]
+    pub const fn with_hash_queue(mut self, longest: usize) -> Self {
+        self.hash_queue = longest;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestApp {
         let clock = Arc::new(ManualClock::default());
@@ -92,6 +100,7 @@ impl Setup {
                 store_mood: Arc::default(),
                 settings: Mutex::new(self.settings),
                 demo: self.demo,
+                hash_queue: self.hash_queue,
                 running: RwLock::new(None),
             }),
         };
@@ -120,6 +129,7 @@ struct Shared {
     store_mood: Arc<Mutex<StoreMood>>,
     settings: Mutex<Settings>,
     demo: bool,
+    hash_queue: usize,
     running: RwLock<Option<Running>>,
 }
 
@@ -140,7 +150,7 @@ impl TestApp {
         settings.limits.requests_per_address_per_minute = 0;
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
-        Setup { settings, domains: 2, demo: false }
+        Setup { settings, domains: 2, demo: false, hash_queue: 1024 }
     }
 
     async fn start(&self) {
@@ -157,7 +167,7 @@ impl TestApp {
             store,
             keys: Arc::new(keys),
             clock: Arc::clone(&self.shared.clock) as Arc<dyn Clock>,
-            hashing: HashPool::new(2, 1024),
+            hashing: HashPool::new(2, self.shared.hash_queue),
             settings: ArcSwap::from_pointee(
                 self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),

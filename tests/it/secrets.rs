@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tracing_subscriber::util::SubscriberInitExt as _;
+
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
@@ -31,11 +33,11 @@ fn log() -> Log {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_env_filter(regain::telemetry::filter("trace").unwrap())
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    subscriber.init();
     log
 }
 

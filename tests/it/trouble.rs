@@ -355,3 +355,34 @@ async fn a_right_password_is_not_lost_when_the_directory_goes_while_enrolling() 
     app.directories_behave(DirectoryMood::Well);
     assert_eq!(alice.submit(&fields).await.step(), "finished");
 }
+
+#[tokio::test]
+async fn when_too_many_answers_are_compared_it_says_busy_and_no_try_is_spent() {
+    let (app, mut alice) = TestApp::new().with_hash_queue(1).with_user("alice").await;
+    alice.enrolls().await;
+    let mut alice = alice.elsewhere();
+    alice.begins("reset").await;
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let services = std::sync::Arc::clone(&app.site().services);
+    let busy = tokio::spawn(async move {
+        let work = move || {
+            started.send(()).unwrap();
+            gate.recv()
+        };
+        services.hashing.run(work).await.is_ok()
+    });
+    has_started.await.unwrap();
+    let answer = alice.right_answer();
+    for answer in [answer.as_str(), "wrong"] {
+        is_trouble(&alice.post(&[("answer", answer)]).await, "Very busy");
+    }
+    let mut nobody = app.visitor("nobody");
+    nobody.begins("reset").await;
+    is_trouble(&nobody.post(&[("answer", "wrong")]).await, "Very busy");
+    assert_eq!(app.tally(&app.account("alice").await.key).await.wrong_answers, 0);
+    release.send(()).unwrap();
+    assert!(busy.await.unwrap());
+    let page = alice.answers(&answer).await;
+    assert!(page.text().contains("Question 2 of 3"), "{}", page.text());
+}

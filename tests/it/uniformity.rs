@@ -89,7 +89,9 @@ async fn the_first_steps_of_reset_and_unlock_are_alike_for_every_name() {
         }
         let codes: Vec<u16> = steps.iter().map(|pages| pages[0].0.code()).collect();
         assert_eq!(codes, [303, 200, 422, 422, 422, 422, 403, 403]);
-        steps.iter().for_each(|pages| are_alike(pages));
+        for pages in &steps {
+            are_alike(pages);
+        }
     }
 }
 
