@@ -305,7 +305,6 @@ async fn a_person_meets_each_kind_of_trouble() {
     browser.click(".button").await;
     browser.reaches("change/error").await;
     photograph(&browser, "form-forged").await;
-    drop(begin);
 
     server.configure(&format!("\"{}\"", domain.address), "\"127.0.0.1:9\"");
     server.restart().await;
