@@ -81,7 +81,8 @@ mod tests {
         {
             assert!(!from("origin", origin), "{origin}");
         }
-        let vouched = Request::builder().header("origin", "null").header("sec-fetch-site", "same-origin").finish();
+        let vouched =
+            Request::builder().header("origin", "null").header("sec-fetch-site", "same-origin").finish();
         assert!(is_same_site(&vouched, &hosts));
         for site in ["cross-site", "same-site"] {
             assert!(!from("sec-fetch-site", site), "{site}");
