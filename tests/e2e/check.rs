@@ -86,8 +86,7 @@ async fn a_serving_program_with_a_wrong_service_password_does_not_lock_the_accou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_right_is_named_with_the_command_that_grants_it() {
-    let server =
-        Server::prepared(&[Domain::shared()], "search_base = \"OU=People,DC=corp,DC=example\"\n");
+    let server = Server::prepared(&[Domain::shared()], "search_base = \"OU=People,DC=corp,DC=example\"\n");
     server.configure("svc-sspr@", "svc-weak@");
     let (well, text) = server.check().await;
     assert!(!well);

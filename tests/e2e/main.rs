@@ -8,14 +8,14 @@
     reason = "a test says what it expected by panicking"
 )]
 
-mod support;
-mod support_works;
-mod trouble;
-mod trying;
-mod walks;
 mod check;
 mod going_about;
 mod lockout;
 mod names;
 mod standing;
 mod states;
+mod support;
+mod support_works;
+mod trouble;
+mod trying;
+mod walks;

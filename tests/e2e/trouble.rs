@@ -151,7 +151,8 @@ async fn a_program_killed_in_the_middle_of_a_write_finds_out_what_became_of_it()
     relay.swallow_after(2, 1);
     let mut sender = visitor.clone();
     let sent = tokio::spawn(async move {
-        let fields = [("csrf", page.csrf()), ("new_password", NEW.to_owned()), ("confirm_password", NEW.to_owned())];
+        let fields =
+            [("csrf", page.csrf()), ("new_password", NEW.to_owned()), ("confirm_password", NEW.to_owned())];
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         sender.post("/reset", &fields).await
     });
@@ -185,10 +186,7 @@ async fn a_controller_frozen_between_two_questions_costs_nobody_a_try() {
     until_served(&server, "frank").await;
     // Whatever was shown, the person is where they were, or can begin again without loss.
     let page = visitor.get("/unlock").await;
-    let page = if page.step() == "unlock/identify" {
-        visitor.begins("unlock", "erin", "CORP").await
-    } else {
-        page
-    };
+    let page =
+        if page.step() == "unlock/identify" { visitor.begins("unlock", "erin", "CORP").await } else { page };
     visitor.answers(page).await.is_finished("unlock");
 }

@@ -103,9 +103,15 @@ async fn the_example_configuration_serves_once_its_blanks_are_filled_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_explains_itself() {
-    for arguments in [&["--help"][..], &["serve", "--help"], &["demo", "--help"], &["check", "--help"], &["--version"]] {
+    for arguments in
+        [&["--help"][..], &["serve", "--help"], &["demo", "--help"], &["check", "--help"], &["--version"]]
+    {
         let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
-        let (status, text) = finish({ command.args(arguments).env_clear(); command }).await;
+        let (status, text) = finish({
+            command.args(arguments).env_clear();
+            command
+        })
+        .await;
         assert!(status.success() && !text.trim().is_empty(), "{arguments:?}: {text}");
     }
 }

@@ -216,7 +216,8 @@ impl Page {
     pub fn whole(path: &str, answer: &[u8]) -> Option<Self> {
         let end = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
         (answer.len() - end - 4 >= length.unwrap_or(0)).then(|| Self::parse(path, answer))
     }
 
