@@ -25,7 +25,9 @@ const ALWAYS: [(&str, &str); 10] = [
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    // Not "no-referrer": with it browsers send their own forms with `Origin: null` (Fetch, "append a request Origin
+    // header").
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-embedder-policy", "require-corp"),
     ("cross-origin-resource-policy", "same-origin"),

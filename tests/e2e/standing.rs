@@ -87,6 +87,14 @@ async fn killed_two_hundred_times_it_loses_no_acknowledged_enrollment() {
     for _ in 0..4 {
         people.push((domain.someone().await, None::<usize>, 0));
     }
+    // How long it takes four to enroll at once, here and now: the kills fall before, into and after it.
+    let began = Instant::now();
+    let mut first = tokio::task::JoinSet::new();
+    for (user, _, _) in &people {
+        first.spawn(enrolls(server.visitor(), user.name.clone(), user.password.clone(), 0));
+    }
+    assert!(first.join_all().await.iter().all(|told| *told == Told::Done));
+    let usual = began.elapsed().min(Duration::from_millis(300));
     let (mut acknowledged, mut seed) = (0, 20_261_123_u64);
     for round in 0..200 {
         let mut under_way = tokio::task::JoinSet::new();
@@ -95,7 +103,7 @@ async fn killed_two_hundred_times_it_loses_no_acknowledged_enrollment() {
             under_way.spawn(async move { (index, enrolls(visitor, name, password, round).await) });
         }
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_millis(20 + (seed >> 33) % 130)).await;
+        sleep(usual * u32::try_from((seed >> 33) % 200).unwrap() / 100).await;
         server.kill();
         for (index, told) in under_way.join_all().await {
             people[index].2 = round;
@@ -121,7 +129,7 @@ async fn killed_two_hundred_times_it_loses_no_acknowledged_enrollment() {
             assert!(possible.contains(&question.as_str()), "round {round}: {question:?} not in {possible:?}");
         }
     }
-    assert!(acknowledged > 100, "only {acknowledged} enrollments were acknowledged between the kills");
+    assert!(acknowledged > 40, "only {acknowledged} enrollments were acknowledged between the kills");
     assert!(!server.log().contains("panicked"), "{}", server.log());
     for (user, told, tried) in people {
         let Some(told) = told else { continue };

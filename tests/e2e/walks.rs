@@ -43,7 +43,7 @@ async fn answer_all(browser: &Browser, flow: &str) {
         browser.reaches(&format!("{flow}/question")).await;
         assert!(browser.says("main").await.contains(&format!("Question {} of 3", n + 1)));
         browser.fill("answer", answer).await;
-        browser.click(".button").await;
+        browser.follow(".button").await;
     }
 }
 
@@ -63,12 +63,13 @@ async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     browser.goto(&server.url("/")).await.unwrap();
     browser.reaches("menu/menu").await;
     photograph(&browser, "menu").await;
-    browser.click("a[href=\"/enroll\"]").await;
+    browser.follow("a[href=\"/enroll\"]").await;
     browser.reaches("enroll/identify").await;
+    assert!(browser.says("main").await.contains("You have 5 minutes"));
     photograph(&browser, "enroll").await;
     browser.fill("username", &user.name).await;
     browser.fill("password", "Not-The-Pw0rd!").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
     assert!(browser.says("[role=alert]").await.contains("together they don’t fit"));
     photograph(&browser, "enroll-refused").await;
@@ -77,29 +78,29 @@ async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     // The same question twice; only the answers and the password have to be typed again.
     let third = browser.find(Locator::Css("[name=question3]")).await.unwrap();
     third.select_by_label(ANSWERS[0].0).await.unwrap();
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("enroll/credentials").await;
     assert!(browser.says("[role=alert]").await.contains("already chosen this question"));
     photograph(&browser, "enroll-question-repeated").await;
     choose_and_answer(&browser).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("enroll/finished").await;
     photograph(&browser, "enroll-finished").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("menu/menu").await;
 
-    browser.click("a[href=\"/reset\"]").await;
+    browser.follow("a[href=\"/reset\"]").await;
     browser.reaches("reset/identify").await;
     photograph(&browser, "identify").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     assert!(browser.says("[role=alert]").await.contains("fill this in"));
     photograph(&browser, "identify-empty").await;
     browser.fill("username", &format!("CORP\\{}", user.name)).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/question").await;
     photograph(&browser, "question").await;
     browser.fill("answer", "something else").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
     photograph(&browser, "question-wrong").await;
     answer_all(&browser, "reset").await;
@@ -107,12 +108,12 @@ async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     photograph(&browser, "password").await;
     browser.fill("new_password", "short").await;
     browser.fill("confirm_password", "short").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
     photograph(&browser, "password-refused").await;
     browser.fill("new_password", NEW).await;
     browser.fill("confirm_password", NEW).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/finished").await;
     photograph(&browser, "reset-finished").await;
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
@@ -189,26 +190,26 @@ async fn a_person_without_scripts_unlocks_the_account() {
     browser.fill("username", &user.name).await;
     browser.fill("password", &user.password).await;
     choose_and_answer(&browser).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("enroll/finished").await;
     domain.lock_out(&user).await;
     browser.goto(&server.url("/unlock")).await.unwrap();
     browser.fill("username", "mistyped").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("unlock/question").await;
-    browser.click(".quiet").await;
+    browser.follow(".quiet").await;
     browser.reaches("menu/menu").await;
-    browser.click("a[href=\"/unlock\"]").await;
+    browser.follow("a[href=\"/unlock\"]").await;
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;
     photograph(&browser, "unlock-finished").await;
     assert_eq!(domain.bind(&user, &user.password).await, Bind::Accepted);
-    browser.click(".button").await;
-    browser.click("a[href=\"/unlock\"]").await;
+    browser.follow(".button").await;
+    browser.follow("a[href=\"/unlock\"]").await;
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;
     assert!(browser.says("main").await.contains("was not locked"));
@@ -221,9 +222,9 @@ async fn a_person_with_a_phone_at_night_resets_the_password() {
     let user = enrolled(domain, &server).await;
     let browser = Browser::with(Looks { size: (320, 640), dark: true, ..Looks::default() }).await;
     browser.goto(&server.url("/")).await.unwrap();
-    browser.click("a[href=\"/reset\"]").await;
+    browser.follow("a[href=\"/reset\"]").await;
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     answer_all(&browser, "reset").await;
     browser.reaches("reset/password").await;
     browser.fill("new_password", NEW).await;
@@ -233,7 +234,7 @@ async fn a_person_with_a_phone_at_night_resets_the_password() {
     let shown = browser.find(Locator::Css("[name=new_password]")).await.unwrap();
     assert_eq!(shown.prop("type").await.unwrap().unwrap(), "text");
     browser.picture("password-shown-narrow").await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/finished").await;
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
 }
@@ -245,7 +246,7 @@ async fn a_person_reads_german() {
     let browser = Browser::with(Looks { languages: "de", ..Looks::default() }).await;
     browser.goto(&server.url("/")).await.unwrap();
     photograph(&browser, "german-menu").await;
-    browser.click("a[href=\"/enroll\"]").await;
+    browser.follow("a[href=\"/enroll\"]").await;
     photograph(&browser, "german-enroll").await;
     let questions = [
         "Wie hieß Ihr erstes Stofftier?",
@@ -259,11 +260,11 @@ async fn a_person_reads_german() {
         select.select_by_label(question).await.unwrap();
         browser.fill(&format!("answer{}", n + 1), &format!("Flöckchen {n}")).await;
     }
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("enroll/finished").await;
     browser.goto(&server.url("/reset")).await.unwrap();
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/question").await;
     assert!(browser.says("main").await.contains(questions[0]));
     photograph(&browser, "german-question").await;
@@ -282,16 +283,17 @@ async fn a_person_meets_each_kind_of_trouble() {
     let browser = Browser::open().await;
     let begin = async |flow: &str, name: &str| {
         browser.goto(&server.url(&format!("/?cmd={flow}&username={name}&domain=CORP"))).await.unwrap();
-        browser.click(".button").await;
+        browser.follow(".button").await;
     };
     begin("reset", &user.name).await;
     for n in 1..=5 {
         browser.reaches("reset/question").await;
         browser.fill("answer", &format!("wrong {n}")).await;
-        browser.click(".button").await;
+        browser.follow(".button").await;
     }
     browser.reaches("reset/error").await;
     assert!(browser.says("h1").await.contains("Too many wrong answers"));
+    assert!(!browser.says("main").await.contains("Try again"), "it would not help");
     photograph(&browser, "lockout").await;
     for _ in 0..2 {
         begin("unlock", "somebody").await;
@@ -300,22 +302,22 @@ async fn a_person_meets_each_kind_of_trouble() {
     begin("unlock", "somebody").await;
     browser.reaches("unlock/error").await;
     assert!(browser.says("h1").await.contains("A short pause"));
+    assert!(browser.says("main").await.contains("in 60 minutes"));
     photograph(&browser, "pause").await;
     browser.goto(&server.url("/nowhere")).await.unwrap();
     photograph(&browser, "not-found").await;
     browser.goto(&server.url("/change")).await.unwrap();
     browser.fill("username", &user.name).await;
     browser.delete_all_cookies().await.unwrap();
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("change/error").await;
     photograph(&browser, "form-forged").await;
-    drop(begin);
 
     server.configure(&format!("\"{}\"", domain.address), "\"127.0.0.1:9\"");
     server.restart().await;
     browser.goto(&server.url("/reset")).await.unwrap();
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/error").await;
     assert!(browser.says("h1").await.contains("doesn’t answer"));
     photograph(&browser, "critical-error").await;
@@ -334,7 +336,7 @@ async fn one_domain_needs_no_list_and_several_have_one() {
     list.select_by_label("LAB").await.unwrap();
     photograph(&browser, "identify-domains").await;
     browser.fill("username", &user.name).await;
-    browser.click(".button").await;
+    browser.follow(".button").await;
     browser.reaches("reset/error").await;
     // The other domain is served all the same.
     let mut visitor: Visitor = server.visitor();
