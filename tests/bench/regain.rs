@@ -208,7 +208,7 @@ async fn whole_flows() {
     }
     let domain = Domain::shared();
     let data = scratch("flows-");
-    let time = Duration::from_secs(5);
+    let time = Duration::from_secs(9);
     let mut people = Vec::new();
     let mut server = Server::start(data.path(), &directory::settings(domain, 0)).await;
     for _ in 0..64 {
@@ -232,7 +232,7 @@ async fn whole_flows() {
     drop(server);
     server = Server::start(data.path(), &directory::settings(domain, 250)).await;
     for (name, deed) in [("changes", Deed::Change), ("resets", Deed::Reset)] {
-        let time = Duration::from_secs(15);
+        let time = Duration::from_secs(36);
         let ours = directory::rate(domain, &mut people, 64, deed, Some(server.port), time).await;
         Table::plain(&format!("{name}, 64 at a time with the deadline: pages"), ours, "/s");
         Table::above(
