@@ -93,16 +93,23 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_two_hundred_times() {
             child.kill().unwrap();
             child.wait().unwrap();
         };
+        let (acted, first) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                let acted = acted;
                 for line in out.lines().map_while(Result::ok) {
                     assert!(!line.starts_with("refused") && !line.starts_with("failed"), "{round}: {line}");
                     if let Some(n) = line.strip_prefix("ack ") {
                         acknowledged.lock().unwrap().insert(n.parse::<u32>().unwrap());
+                        let _ = acted.send(());
                     }
                 }
             });
-            std::thread::sleep(Duration::from_micros(next_random(&mut random) % 60_000));
+            // Three of four while they write, the fourth at any moment since its start.
+            if round % 4 != 0 {
+                let _ = first.recv();
+            }
+            std::thread::sleep(Duration::from_micros(next_random(&mut random) % 30_000));
             kill();
         });
         if round % 20 == 19 {
