@@ -109,7 +109,7 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_two_hundred_times() {
             if round % 4 != 0 {
                 let _ = first.recv();
             }
-            std::thread::sleep(Duration::from_micros(next_random(&mut random) % 30_000));
+            std::thread::sleep(Duration::from_micros(next_random(&mut random) % 20_000));
             kill();
         });
         if round % 20 == 19 {

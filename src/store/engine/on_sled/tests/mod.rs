@@ -6,8 +6,12 @@ mod failing_disk;
 mod full_disk;
 mod killed;
 
+fn options() -> Options {
+    Options { cache: 1 << 20, reserve: 1 << 20, ..Options::default() }
+}
+
 fn open(folder: &Path) -> SledEngine {
-    SledEngine::open(folder, &Options { cache: 1 << 20, reserve: 1 << 20, ..Options::default() }).unwrap()
+    SledEngine::open(folder, &options()).unwrap()
 }
 
 fn key(text: &str) -> Vec<u8> {
@@ -85,7 +89,8 @@ async fn a_second_process_an_emptied_an_exchanged_and_an_older_database_are_refu
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = open(one.path());
     engine.commit(Batch::new().put(key("a"), key("1"))).await.unwrap();
-    assert!(refusal(one.path()).contains("in use by another process"), "{}", refusal(one.path()));
+    let text = refusal(one.path());
+    assert!(text.contains("in use by another process"), "{text}");
     drop(engine);
     drop(open(two.path()));
 
