@@ -120,8 +120,9 @@ impl Shared {
 
     fn set_db(&self, db: Option<Db>) {
         let old = mem::replace(&mut *self.db.write().unwrap_or_else(PoisonError::into_inner), db);
-        // A failed sled still tries to flush when it goes, and may panic over it.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        if let Some(old) = old {
+            close(old);
+        }
     }
 
     fn condition(&self) -> Condition {
@@ -153,7 +154,11 @@ impl SledEngine {
         let space = Space::of(folder, options.reserve, options.least_free);
         let files =
             Files { path: folder.join("db"), cache: options.cache, sentinel: Sentinel::of(folder), space };
-        let (db, file, mark) = files.space.with_reserve(|| files.open_first())?;
+        let open = || catch_unwind(AssertUnwindSafe(|| files.open_first()));
+        let (db, file, mark) = files
+            .space
+            .with_reserve(open)
+            .unwrap_or_else(|_| Err(Error::Damaged(damaged(&files.path, "it can't be read"))))?;
         let condition = match files.space.require() {
             Ok(()) => Condition::Writable,
             Err(why) => Condition::ReadOnly(why),
@@ -262,6 +267,11 @@ fn fault(error: sled::Error) -> Error {
 /// Turns a panic of sled into an error.
 fn guarded<T>(operation: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into())))
+}
+
+/// A failed sled still tries to flush when it goes, and may panic over it.
+fn close(db: Db) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 
 fn damaged(path: &Path, text: &str) -> String {
@@ -583,11 +593,14 @@ impl Writer {
         };
         // That it can be read doesn't say that it can be written to. On a full disk there is no need to try.
         if self.files.space.require().is_ok() {
-            let mark = Mark { batches: found.batches + 1, ..found };
-            guarded(|| {
-                db.insert(sentinel::KEY, mark.bytes()).map_err(fault)?;
+            let tried = guarded(|| {
+                db.insert(sentinel::KEY, found.bytes()).map_err(fault)?;
                 sync(&db, &file)
-            })?;
+            });
+            if let Err(error) = tried {
+                close(db);
+                return Err(error);
+            }
         }
         Ok((db, file))
     }
