@@ -209,7 +209,7 @@ async fn a_full_disk_is_said_and_once_freed_all_goes_on_by_itself() {
     let filler = server.data_file("filler");
     let mut file = fs::File::create(&filler).unwrap();
     loop {
-        match file.write_all(&[1; 1 << 16]) {
+        match file.write_all(&vec![1; 1 << 16]) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::StorageFull => break,
             Err(e) => panic!("filling the disk: {e}"),

@@ -55,7 +55,7 @@ struct Enroll {
     email: Email,
     questions: Vec<QuestionBox>,
     minimum_answer_length: u32,
-    minutes: u64,
+    minutes: u32,
 }
 
 #[derive(Serialize)]
