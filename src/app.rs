@@ -16,10 +16,11 @@ use crate::{
     },
     domain::{
         account::{Domain, DomainName},
+        audit::{Action, Event, Outcome},
         clock::{Clock, SystemClock},
         secret::{Key, Password, SecretText},
     },
-    flows::{Services, attempt::Turns, hashing::HashPool},
+    flows::{self, Services, attempt::Turns, hashing::HashPool},
     jobs,
     render::Renderer,
     settings::{DomainSettings, Settings, Transport},
@@ -135,8 +136,7 @@ impl App {
         if directories.is_empty() {
             return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
         }
-        // What this process writes is nobody else's.
-        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+        close_off();
         make_folder(&config.data)?;
         let store = open_store(config).await?;
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
@@ -151,6 +151,7 @@ impl App {
             settings: ArcSwap::from_pointee(config.settings.clone()),
             turns: Turns::default(),
         };
+        note_start(&services).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];
         names.extend(config.extra_hosts.iter().cloned());
@@ -221,6 +222,36 @@ async fn open_store(config: &Config) -> Result<Store, Error> {
     Store::open(Arc::new(engine)).await.map_err(|e| Error(e.to_string()))
 }
 
+/// What this process writes is nobody else's, and its memory, with passwords in it, is never written anywhere.
+fn close_off() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+    let undumped = rustix::process::setrlimit(Resource::Core, no_core)
+        .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = undumped {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
+}
+
+/// The first line of this run in the audit log.
+async fn note_start(services: &Services) {
+    let event = Event {
+        at: services.clock.now(),
+        outcome: Outcome::Success,
+        source: "program".into(),
+        user: String::new(),
+        domain: String::new(),
+        action: Action::Start,
+        detail: env!("CARGO_PKG_VERSION").into(),
+        source_ip: None,
+        source_user: None,
+        account: None,
+        reference: None,
+    };
+    flows::note(services, event).await;
+}
+
 fn make_folder(folder: &Path) -> Result<(), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| {
         Error(format!(
@@ -257,7 +288,7 @@ async fn reload_on_hangup(certificates: Arc<Certificates>, shutdown: Cancellatio
         match reloaded {
             Ok(Ok(changed)) => tracing::info!(changed, "the certificate was read again"),
             Ok(Err(error)) => {
-                tracing::error!(%error, "the certificate could not be read again; the old one stays")
+                tracing::error!(%error, "the certificate could not be read again; the old one stays");
             }
             Err(error) => tracing::error!(%error, "reading the certificate again broke off"),
         }

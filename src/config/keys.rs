@@ -1,167 +1,163 @@
-//! Which keys there are, where those in use come from, and what an unknown one was probably meant to be.
+//! Which keys there are, what an unknown one was probably meant to be, and secrets that are kept in files of their
+//! own.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use toml::{Table, Value};
+use zeroize::Zeroizing;
 
-use crate::settings::{Field, Settings};
+use super::sources::{Source, Sources};
+use crate::settings::{Fault, Field, Shape, table::join};
 
-/// Where keys come from, for messages.
-#[derive(Debug, Default)]
-pub(super) struct Origin {
-    file: String,
-    lines: Vec<String>,
-    variables: HashMap<String, String>,
+pub(super) fn find(fields: &[Field], key: &str) -> Option<Field> {
+    fields.iter().find(|field| field.key == key).copied()
 }
 
-impl Origin {
-    pub(super) fn of_file(path: &Path, text: &str) -> Self {
-        Self {
-            file: path.display().to_string(),
-            lines: text.lines().map(str::to_owned).collect(),
-            variables: HashMap::new(),
-        }
-    }
+/// The secret whose file `key` names: `service_password` for `service_password_file`.
+pub(super) fn secret_of_file(fields: &[Field], key: &str) -> Option<Field> {
+    find(fields, key.strip_suffix("_file")?).filter(Field::is_secret)
+}
 
-    pub(super) fn of_variable(&mut self, key: &str, name: &str) {
-        self.variables.insert(key.to_owned(), name.to_owned());
-    }
-
-    /// The variable, or file and line, of a key.
-    fn of(&self, key: &str) -> String {
-        if let Some((_, name)) =
-            self.variables.iter().find(|(known, _)| *known == key || known.starts_with(&format!("{key}.")))
-        {
-            return name.clone();
-        }
-        let last = key.rsplit('.').next().unwrap_or_default();
-        let line = self.lines.iter().position(|line| {
-            let line = line.trim_start().trim_start_matches('[');
-            let name = line.split(['=', ']', ' ']).next().unwrap_or_default();
-            name == last || name.rsplit('.').next() == Some(last)
+/// Takes the keys out that don't exist, with a message for each.
+pub(super) fn take_out_unknown(
+    fields: &'static [Field],
+    table: &mut Table,
+    sources: &Sources,
+) -> Vec<String> {
+    let mut unknown = Vec::new();
+    each_section(fields, table, "", &mut |fields, table, prefix| {
+        table.retain(|key, _| {
+            let known = find(fields, key).is_some() || secret_of_file(fields, key).is_some();
+            if !known {
+                unknown.push(join(prefix, key));
+            }
+            known
         });
-        match line {
-            Some(line) => format!("{}:{}", self.file, line + 1),
-            None => self.file.clone(),
-        }
-    }
+    });
+    let message = |path: &String| {
+        let hint = hint(fields, path, |known| format!("\"{known}\""));
+        let place = sources.nearest(path).map(|source| format!("{source}: ")).unwrap_or_default();
+        format!("{place}there is no key \"{path}\"; {hint}")
+    };
+    unknown.iter().map(message).collect()
 }
 
-const TOP: &[&str] = &[
-    "data",
-    "base_url",
-    "extra_hosts",
-    "listen",
-    "listen_http",
-    "secret_file",
-    "https",
-    "log",
-    "connections",
-    "settings",
-];
-const HTTPS: &[&str] = &["certificate", "key"];
-const LOG: &[&str] = &["level", "format"];
-const CONNECTIONS: &[&str] = &[
-    "total",
-    "per_address",
-    "handshake_seconds",
-    "header_seconds",
-    "body_seconds",
-    "idle_seconds",
-    "request_seconds",
-    "age_seconds",
-];
-
-/// One message for each key that doesn't exist.
-pub(super) fn unknown(table: &Table, origin: &Origin) -> Vec<String> {
-    let mut found = Vec::new();
-    compare("", table, TOP, origin, &mut found);
-    let mut section = |name: &str, keys: &[&str]| {
-        if let Some(Value::Table(section)) = table.get(name) {
-            compare(name, section, keys, origin, &mut found);
-        }
-    };
-    section("https", HTTPS);
-    section("log", LOG);
-    section("connections", CONNECTIONS);
-    let Some(Value::Table(settings)) = table.get("settings") else { return found };
-    let tabs = Settings::tabs();
-    let names: Vec<&str> = tabs.iter().map(|(name, _)| *name).collect();
-    compare("settings", settings, &names, origin, &mut found);
-    for (name, fields) in tabs {
-        let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
-        let path = format!("settings.{name}");
-        match settings.get(name) {
-            Some(Value::Table(tab)) => compare(&path, tab, &keys, origin, &mut found),
-            Some(Value::Array(list)) => {
-                for (index, tab) in list.iter().enumerate() {
-                    if let Value::Table(tab) = tab {
-                        compare(&format!("{path}.{index}"), tab, &keys, origin, &mut found);
+/// Visits a table and all sections in it.
+fn each_section(
+    fields: &[Field],
+    table: &mut Table,
+    prefix: &str,
+    visit: &mut impl FnMut(&[Field], &mut Table, &str),
+) {
+    visit(fields, table, prefix);
+    for field in fields {
+        let path = join(prefix, field.key);
+        match (field.shape, table.get_mut(field.key)) {
+            (Shape::Section(fields), Some(Value::Table(table))) => each_section(fields, table, &path, visit),
+            (Shape::Sections(fields), Some(Value::Array(sections))) => {
+                for (index, table) in sections.iter_mut().enumerate() {
+                    if let Value::Table(table) = table {
+                        each_section(fields, table, &format!("{path}.{index}"), visit);
                     }
                 }
             }
             _ => {}
         }
     }
-    found
 }
 
-fn compare(prefix: &str, table: &Table, keys: &[&str], origin: &Origin, found: &mut Vec<String>) {
-    for key in table.keys().filter(|key| !keys.contains(&key.as_str())) {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        let nearest = keys
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(known, key), known))
-            .min()
-            .filter(|(distance, known)| *distance <= known.len().max(key.len()) / 2);
-        let hint = match nearest {
-            Some((_, known)) => format!("did you mean \"{known}\"?"),
-            None => format!("known here are {}", keys.join(", ")),
-        };
-        found.push(format!("{}: there is no key \"{path}\"; {hint}", origin.of(&path)));
+/// What an unknown key was probably meant to be, written by `write`; else which keys there are in its section.
+pub(super) fn hint(fields: &[Field], path: &str, write: impl Fn(&str) -> String) -> String {
+    let mut known = Vec::new();
+    // The numbers of sections stay as they were given.
+    let number = path.split('.').find(|part| part.parse::<usize>().is_ok()).unwrap_or("0");
+    collect(fields, "", number, &mut known);
+    let nearest = known
+        .iter()
+        .map(|candidate| (likeness(path, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(one, _), (two, _)| one.total_cmp(two));
+    if let Some((_, nearest)) = nearest {
+        return format!("did you mean {}?", write(nearest));
     }
+    let section = path.rsplit_once('.').map_or("", |(section, _)| section);
+    let beside = |path: &&String| path.rsplit_once('.').map_or("", |(section, _)| section) == section;
+    let mut there: Vec<String> = known.iter().filter(beside).map(|path| write(path)).collect();
+    if there.is_empty() {
+        there = fields.iter().map(|field| write(field.key)).collect();
+    }
+    format!("there are {}", there.join(", "))
 }
 
-/// Puts the content of `x_file` where a secret `x` is wanted.
-pub(super) fn read_secret_files(table: &mut Table, folder: &Path) -> Result<(), Vec<String>> {
-    let mut faults = Vec::new();
-    let Some(Value::Table(settings)) = table.get_mut("settings") else { return Ok(()) };
-    for (name, fields) in Settings::tabs() {
-        let secrets: Vec<&Field> = fields.iter().filter(|field| field.secret).collect();
-        match settings.get_mut(name) {
-            Some(Value::Table(tab)) => read_into(tab, &secrets, name, folder, &mut faults),
-            Some(Value::Array(list)) => {
-                for tab in list.iter_mut().filter_map(Value::as_table_mut) {
-                    read_into(tab, &secrets, name, folder, &mut faults);
-                }
-            }
+fn collect(fields: &[Field], prefix: &str, number: &str, known: &mut Vec<String>) {
+    for field in fields {
+        let path = join(prefix, field.key);
+        match field.shape {
+            Shape::Section(fields) => collect(fields, &path, number, known),
+            Shape::Sections(fields) => collect(fields, &format!("{path}.{number}"), number, known),
+            Shape::Secret => known.push(format!("{path}_file")),
             _ => {}
         }
+        known.push(path);
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-fn read_into(tab: &mut Table, secrets: &[&Field], name: &str, folder: &Path, faults: &mut Vec<String>) {
-    for field in secrets {
-        let file_key = format!("{}_file", field.key);
-        let Some(value) = tab.remove(&file_key) else { continue };
-        let key = format!("settings.{name}.{file_key}");
-        let Value::String(file) = value else {
-            faults.push(format!("{key}: the path of a file is wanted"));
-            continue;
-        };
-        if tab.contains_key(field.key) {
-            faults.push(format!("{key}: {} is given as well; one of them is enough", field.key));
-            continue;
-        }
-        match fs::read_to_string(folder.join(&file)) {
-            // One line break at the end is the editor's, all else is the secret's.
-            Ok(text) => {
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                let text = text.strip_suffix('\r').unwrap_or(text);
-                tab.insert(field.key.to_owned(), Value::String(text.to_owned()));
-            }
-            Err(error) => faults.push(format!("{key}: {file}: {error}")),
-        }
+/// How much a path is like one that exists, up to 1: its last part counts, and more so in the same section; but a
+/// section that is misspelt, left out or joined by one underscore instead of two is the same key, too.
+fn likeness(path: &str, candidate: &str) -> f64 {
+    let flat = |path: &str| path.replace('.', "_");
+    if strsim::damerau_levenshtein(&flat(path), &flat(candidate)) <= 2 {
+        return 1.0;
     }
+    let split = |path: &'_ str| {
+        path.rsplit_once('.').map_or((String::new(), path.to_owned()), |(a, b)| (a.to_owned(), b.to_owned()))
+    };
+    let ((section, key), (other_section, other_key)) = (split(path), split(candidate));
+    strsim::jaro_winkler(&key, &other_key) - if section == other_section { 0.0 } else { 0.1 }
+}
+
+/// Puts the content of `x_file` where a secret `x` is wanted. A relative path starts at the folder of the
+/// configuration.
+pub(super) fn read_secret_files(
+    fields: &[Field],
+    table: &mut Table,
+    folder: &Path,
+    sources: &mut Sources,
+    faults: &mut Vec<Fault>,
+) {
+    each_section(fields, table, "", &mut |fields, table, prefix| {
+        for field in fields.iter().filter(|field| field.is_secret()) {
+            let file_key = format!("{}_file", field.key);
+            let Some(file) = table.remove(&file_key) else { continue };
+            let (path, file_path) = (join(prefix, field.key), join(prefix, &file_key));
+            if table.contains_key(field.key) {
+                let is_variable = |path: &str| matches!(sources.find(path), Some(Source::Variable(_)));
+                match (is_variable(&path), is_variable(&file_path)) {
+                    (true, false) => continue,
+                    (false, true) => {}
+                    _ => {
+                        let text = format!("{} is given as well; one of them is enough", field.key);
+                        faults.push(Fault::new(&file_path, text));
+                        continue;
+                    }
+                }
+            }
+            let Value::String(file) = file else {
+                faults.push(Fault::new(&file_path, "must be the path of a file, in quotation marks"));
+                continue;
+            };
+            match fs::read_to_string(folder.join(&file)).map(Zeroizing::new) {
+                Ok(text) => {
+                    // One line break at the end is the editor's, all else is the secret's.
+                    let text = text.strip_suffix('\n').unwrap_or(&text);
+                    let text = text.strip_suffix('\r').unwrap_or(text);
+                    table.insert(field.key.to_owned(), Value::String(text.to_owned()));
+                    if let Some(source) = sources.find(&file_path).cloned() {
+                        sources.insert(&path, source);
+                    }
+                }
+                Err(error) => faults.push(Fault::new(&file_path, format!("{file}: {error}"))),
+            }
+        }
+    });
 }

@@ -1,8 +1,10 @@
-//! What must be known to start: a file and the environment, read once. Unknown keys are errors with the nearest valid
-//! name.
+//! What must be known to start: a file and the environment, read once. All faults are told at once, each with its
+//! place; unknown keys are faults, with the nearest name there is.
 
+mod base_url;
 mod environment;
 mod keys;
+mod sources;
 
 use std::{
     fmt, fs,
@@ -10,166 +12,95 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use toml::Table;
+use zeroize::Zeroizing;
 
-use crate::settings::Settings;
+pub use base_url::BaseUrl;
+pub use sources::{Source, Sources};
 
-/// The configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The folder with all that Regain remembers.
-    pub data: PathBuf,
-    /// The address people use, without a path.
-    pub base_url: Option<BaseUrl>,
-    /// Further host names that are answered.
-    pub extra_hosts: Vec<String>,
-    /// Where HTTPS is listened for.
-    pub listen: Vec<String>,
-    /// Where plain HTTP is listened for, only to be sent to HTTPS.
-    pub listen_http: Vec<String>,
-    /// The file with the secret that keys the hashes; `secret.key` in the data folder if not set.
-    pub secret_file: Option<PathBuf>,
-    /// The certificate.
-    pub https: Https,
-    /// The log.
-    pub log: Log,
-    /// What clients may cost.
-    pub connections: Connections,
-    /// Settings fixed here.
-    pub settings: Settings,
-}
+use crate::settings::{
+    Fault, Settings, Tab, form,
+    table::{choice, sift, tab},
+};
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data: "/var/lib/regain".into(),
-            base_url: None,
-            extra_hosts: Vec::new(),
-            listen: vec!["[::]:443".into()],
-            listen_http: vec!["[::]:80".into()],
-            secret_file: None,
-            https: Https::default(),
-            log: Log::default(),
-            connections: Connections::default(),
-            settings: Settings::default(),
-        }
+tab! {
+    /// The configuration.
+    pub struct Config {
+        /// The folder with all that Regain remembers.
+        data: PathBuf = "/var/lib/regain".into(), as form::some;
+        /// The address people use, without a path.
+        base_url: Option<BaseUrl> = None, as base_url::form;
+        /// Further host names that are answered.
+        extra_hosts: Vec<String> = Vec::new(), as form::authority;
+        /// Where HTTPS is listened for.
+        listen: Vec<String> = vec!["[::]:443".into()], as listen_form;
+        /// Where plain HTTP is listened for, only to be sent to HTTPS.
+        listen_http: Vec<String> = vec!["[::]:80".into()], as listen_form;
+        /// The file with the secret that keys the hashes; `secret.key` in the data folder if not set.
+        secret_file: Option<PathBuf> = None, as form::some;
+        /// The certificate.
+        https: Https = Https::default();
+        /// The log.
+        log: Log = Log::default();
+        /// What clients may cost.
+        connections: Connections = Connections::default();
+        /// Settings fixed here.
+        settings: Settings = Settings::default();
+        beside:
+        /// Where each key that is fixed here comes from.
+        sources: Sources;
     }
 }
 
-/// Where the certificate comes from: two PEM files, or neither for a self-signed one.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Https {
-    /// The server's certificate and the intermediate ones.
-    pub certificate: Option<PathBuf>,
-    /// Its private key.
-    pub key: Option<PathBuf>,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,regain::directory=debug`.
-    pub level: String,
-    /// Lines for people or for machines.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
+tab! {
+    /// Where the certificate comes from: two PEM files, or neither for a self-signed one.
+    pub struct Https {
+        /// The server's certificate and the intermediate ones.
+        certificate: Option<PathBuf> = None, as form::some;
+        /// Its private key.
+        key: Option<PathBuf> = None, as form::some;
     }
 }
 
-/// The form of a line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// What clients may cost; seconds where it says so.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Connections {
-    /// Open connections overall.
-    pub total: usize,
-    /// Open connections of one address.
-    pub per_address: usize,
-    /// For the TLS handshake.
-    pub handshake_seconds: u64,
-    /// For the header of a request.
-    pub header_seconds: u64,
-    /// For its body.
-    pub body_seconds: u64,
-    /// Between two requests.
-    pub idle_seconds: u64,
-    /// For an answer.
-    pub request_seconds: u64,
-    /// For a connection.
-    pub age_seconds: u64,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self {
-            total: 2048,
-            per_address: 64,
-            handshake_seconds: 5,
-            header_seconds: 5,
-            body_seconds: 10,
-            idle_seconds: 15,
-            request_seconds: 45,
-            age_seconds: 600,
-        }
+tab! {
+    /// How the log is written.
+    pub struct Log {
+        /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,regain::directory=debug`.
+        level: String = "info".into(), as level_form;
+        /// Lines for people or for machines.
+        format: LogFormat = LogFormat::Text;
     }
 }
 
-/// The address people use: `https://` and a host, perhaps a port, no path.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct BaseUrl(String);
-
-impl BaseUrl {
-    /// `https://reset.corp.example`.
-    pub fn origin(&self) -> &str {
-        &self.0
-    }
-
-    /// Host, and port if it is not 443, as browsers send it.
-    pub fn authority(&self) -> &str {
-        self.0.strip_prefix("https://").unwrap_or_default()
-    }
-
-    /// The host alone, without brackets.
-    pub fn host(&self) -> &str {
-        let authority = self.authority();
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        };
-        host.trim_start_matches('[').trim_end_matches(']')
+choice! {
+    /// The form of a line of the log.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
     }
 }
 
-impl TryFrom<String> for BaseUrl {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let wanted =
-            "must be https:// and a host name, perhaps a port, without a path: https://reset.corp.example";
-        let authority = text.strip_prefix("https://").ok_or_else(|| format!("\"{text}\" {wanted}"))?;
-        let authority = authority.strip_suffix('/').unwrap_or(authority).to_lowercase();
-        let sound = !authority.is_empty()
-            && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte));
-        if !sound {
-            return Err(format!("\"{text}\" {wanted}"));
-        }
-        Ok(Self(format!("https://{}", authority.strip_suffix(":443").unwrap_or(&authority))))
+tab! {
+    /// What clients may cost; seconds where it says so.
+    pub struct Connections {
+        /// Open connections overall.
+        total: usize = 2048, in 1..=1_000_000;
+        /// Open connections of one address.
+        per_address: usize = 64, in 1..=1_000_000;
+        /// For the TLS handshake.
+        handshake_seconds: u64 = 5, in 1..=3600;
+        /// For the header of a request.
+        header_seconds: u64 = 5, in 1..=3600;
+        /// For its body.
+        body_seconds: u64 = 10, in 1..=3600;
+        /// Between two requests.
+        idle_seconds: u64 = 15, in 1..=3600;
+        /// For an answer.
+        request_seconds: u64 = 45, in 1..=3600;
+        /// For a connection.
+        age_seconds: u64 = 600, in 1..=86_400;
     }
 }
 
@@ -199,45 +130,54 @@ impl Config {
         path: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let (mut table, origin) = match path {
-            None => (toml::Table::new(), keys::Origin::default()),
+        let mut sources = Sources::default();
+        let mut table = match path {
+            None => Table::new(),
             Some(path) => {
-                let shown = path.display();
-                let text = fs::read_to_string(path).map_err(|e| Error::one(format!("{shown}: {e}")))?;
-                let table: toml::Table = toml::from_str(&text)
-                    .map_err(|e| Error::one(format!("{shown}: {}", e.to_string().trim_end())))?;
-                (table, keys::Origin::of_file(path, &text))
+                let text = fs::read_to_string(path)
+                    .map_err(|error| Error::one(format!("{}: {error}", path.display())))?;
+                sources::read(path, &Zeroizing::new(text), &mut sources).map_err(Error::one)?
             }
         };
-        let origin = environment::overlay(&mut table, variables, origin).map_err(Error::one)?;
-        let folder = path.and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
-        keys::read_secret_files(&mut table, &folder).map_err(|faults| Error { faults })?;
-        let unknown = keys::unknown(&table, &origin);
-        if !unknown.is_empty() {
-            return Err(Error { faults: unknown });
+        let mut faults = environment::overlay(Self::FIELDS, &mut table, variables, &mut sources);
+        faults.extend(keys::take_out_unknown(Self::FIELDS, &mut table, &sources));
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut wrong = Vec::new();
+        keys::read_secret_files(Self::FIELDS, &mut table, folder, &mut sources, &mut wrong);
+        sift(Self::FIELDS, &mut table, "", &mut wrong);
+        let mut config: Self = table.try_into().map_err(|error| Error::one(error_text(&error)))?;
+        // What follows from a value that was taken out is no fault of its own.
+        for fault in config.faults() {
+            let follows = |known: &Fault| {
+                known.key == fault.key || known.key.strip_suffix("_file") == Some(fault.key.as_str())
+            };
+            if !wrong.iter().any(follows) {
+                wrong.push(fault);
+            }
         }
-        let config: Self =
-            table.try_into().map_err(|e: toml::de::Error| Error::one(e.to_string().trim_end()))?;
-        let faults = config.faults();
-        if faults.is_empty() { Ok(config) } else { Err(Error { faults }) }
+        faults.extend(wrong.iter().map(|fault| match sources.nearest(&fault.key) {
+            Some(source) => format!("{source}: {fault}"),
+            None => fault.to_string(),
+        }));
+        if faults.is_empty() {
+            config.sources = sources;
+            Ok(config)
+        } else {
+            Err(Error { faults })
+        }
     }
 
-    fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self.settings.faults().iter().map(ToString::to_string).collect();
+    /// What is wrong beyond single values.
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = self.settings.faults();
         if self.https.certificate.is_some() != self.https.key.is_some() {
-            faults.push(
-                "https: certificate and key belong together; give both, or neither for a self-signed one"
-                    .into(),
-            );
+            faults.push(Fault::new(
+                "https",
+                "certificate and key belong together; give both, or neither for a self-signed one",
+            ));
         }
-        for (key, addresses) in [("listen", &self.listen), ("listen_http", &self.listen_http)] {
-            for address in addresses {
-                if let Err(error) = resolve(address) {
-                    faults.push(format!(
-                        "{key}: \"{address}\": {error}; an address looks like [::]:443 or 192.0.2.1:8443"
-                    ));
-                }
-            }
+        if self.listen.is_empty() {
+            faults.push(Fault::new("listen", "needs an address at least, such as \"[::]:443\""));
         }
         faults
     }
@@ -263,6 +203,11 @@ impl Config {
     }
 }
 
+/// Only what is wrong: the text of an error of `toml` also shows the line, and that line may have a password.
+fn error_text(error: &toml::de::Error) -> String {
+    error.message().lines().collect::<Vec<_>>().join(" ")
+}
+
 fn resolve(address: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = address.parse() {
         return Ok(address);
@@ -271,10 +216,30 @@ fn resolve(address: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| "no such address".to_owned())
 }
 
-/// The environment of this process; the only place that reads it.
-#[expect(clippy::disallowed_methods, reason = "configuration is the one reader of the environment")]
+fn listen_form(address: &str) -> Result<(), String> {
+    resolve(address).map(drop).map_err(|error| {
+        format!("can't be listened on: {error}; an address looks like [::]:443 or 192.0.2.1:8443")
+    })
+}
+
+/// A single word that is no level would be taken for the name of a module, and nothing else be logged.
+fn level_form(level: &str) -> Result<(), String> {
+    let is_level = |part: &str| part.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let words = level.split(',').all(|part| part.contains('=') || is_level(part));
+    if words && tracing_subscriber::EnvFilter::try_new(level).is_ok() {
+        return Ok(());
+    }
+    Err("is not error, warn, info, debug or trace, or a filter such as info,regain::directory=debug".into())
+}
+
+/// The variables of this process that are meant for Regain; the only place that reads the environment.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars().collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(environment::PREFIX))
+        // What is no text stays recognisable as such and is refused by name.
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
 }
 
 #[cfg(test)]

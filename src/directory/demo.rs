@@ -646,3 +646,68 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod contract {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        domain::clock::SystemClock,
+        testing::directory_contract::{Ground, Someone},
+    };
+
+    struct Embedded {
+        directory: Arc<DemoDirectory>,
+        made: AtomicUsize,
+    }
+
+    fn embedded() -> Embedded {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let [demo, _] = DemoDirectory::sample_domains(&clock, &Key::new([7; 32]));
+        Embedded { directory: Arc::new(demo), made: AtomicUsize::new(0) }
+    }
+
+    impl Embedded {
+        fn known(&self, name: &str, upn: &str) -> Someone {
+            let upn = format!("{upn}@{}", self.directory.domain.name);
+            Someone { name: name.to_owned(), upn, password: SAMPLE_PASSWORD.to_owned() }
+        }
+    }
+
+    #[async_trait]
+    impl Ground for Embedded {
+        fn directory(&self) -> Arc<dyn Directory> {
+            Arc::clone(&self.directory) as _
+        }
+
+        async fn someone(&self, standing: Standing) -> Someone {
+            let number = self.made.fetch_add(1, Ordering::Relaxed);
+            let name: &'static str = Box::leak(format!("someone{number}").into_boxed_str());
+            let upn: &'static str = Box::leak(format!("some.one.{number}").into_boxed_str());
+            self.directory.add(&sample("DEMO", name, upn, "Contract", None, "en", standing), 0);
+            self.known(name, upn)
+        }
+
+        async fn rename(&self, name: &str, new_name: &str) {
+            assert!(self.directory.rename(name, new_name));
+        }
+
+        async fn remove(&self, name: &str) {
+            assert!(self.directory.remove(name));
+        }
+
+        async fn recreate(&self, name: &str) {
+            let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+            self.directory.add(&sample("DEMO", name, name, "Contract", None, "en", Standing::Fine), 1);
+        }
+
+        fn odd_ones(&self) -> Vec<Someone> {
+            [("o'brien", "pat.obrien"), ("müller", "jana.mueller"), ("trail ", "trail"), ("日本", "nihon")]
+                .map(|(name, upn)| self.known(name, upn))
+                .into()
+        }
+    }
+
+    crate::directory_contract!(embedded);
+}

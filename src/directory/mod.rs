@@ -23,11 +23,13 @@ pub trait Directory: Send + Sync + 'static {
     /// The one account of that name; `None` if there is none, or more than one.
     async fn find(&self, name: &LogonName) -> Result<Option<Account>, Error>;
 
-    /// The account of that objectGUID as it is now; `None` if it can't be seen.
+    /// The account of that objectGUID as it is now; `None` if it can't be seen. Also how [`Error::OutcomeUnknown`]
+    /// is settled: `password_last_set` and `locked` tell whether the write was carried out.
     async fn load(&self, guid: ObjectGuid) -> Result<Option<Account>, Error>;
 
     /// Whether this is the account's password. A wrong one counts towards the lockout in the directory.
-    /// The check runs on a connection of its own and never leaves an identity behind.
+    /// The check runs on a connection of its own and never leaves an identity behind. It is made once: after
+    /// [`Error::Unavailable`] a wrong password may still have been counted.
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error>;
 
     /// A real change: old and new together, so that all rules of the directory apply.

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::{clock::Timestamp, field::Problem, password_rules::PasswordPolicy};
@@ -147,14 +146,14 @@ impl LogonName {
         Ok((domain.name.clone(), name))
     }
 
-    /// One spelling for all ways of typing the same unknown name, so that limits on names that don't exist can't be
-    /// got round by changing case or form.
+    /// One spelling for all ways of typing the same unknown name. It folds case only, as directories do: folding more
+    /// would make two spellings one only where no account exists, and so tell where one does.
     pub fn canonical(&self) -> String {
         let name = match self {
             Self::Sam(name) | Self::Upn { sam: Some(name), .. } => name,
             Self::Upn { full, sam: None } => full,
         };
-        name.trim().nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+        name.trim().chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
     }
 
     /// The name as people write it.
@@ -188,6 +187,7 @@ pub enum AccountKind {
 
 /// An account as the directory describes it at one moment.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the directory")]
 pub struct Account {
     /// Domain and objectGUID.
     pub key: AccountKey,

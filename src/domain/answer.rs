@@ -1,6 +1,6 @@
 //! Answers to security questions: how they are normalised, what makes one acceptable, how they are hashed and compared.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -44,7 +44,7 @@ impl Answer {
     /// Judges the answers of an enrollment together: long enough, all different, not contained in their question,
     /// not the user's name. `None` stands for one that was already found wanting.
     pub fn judge_all(
-        answers: &[(&str, Option<Self>)],
+        answers: &[(impl AsRef<str>, Option<Self>)],
         minimum: usize,
         username: &str,
         problems: &mut Problems,
@@ -55,7 +55,7 @@ impl Answer {
             let field = Field::Answer(u8::try_from(index + 1).unwrap_or(u8::MAX));
             if answer.0.chars().count() < minimum {
                 problems.push(field, Problem::AnswerTooShort { minimum });
-            } else if normalise(question).contains(answer.0.as_str()) {
+            } else if normalise(question.as_ref()).contains(answer.0.as_str()) {
                 problems.push(field, Problem::AnswerInQuestion);
             } else if answer.0 == username {
                 problems.push(field, Problem::AnswerIsUsername);
@@ -133,8 +133,13 @@ fn argon2id(answer: &Answer, salt: &[u8], cost: HashCost, pepper: &Key) -> Resul
     let parameters = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(fault)?;
     let argon2 = Argon2::new_with_secret(pepper.reveal(), Algorithm::Argon2id, Version::V0x13, parameters)
         .map_err(fault)?;
+    // More address space than is used: only allocations of 32 MiB and more does glibc always give back to the system.
+    // Smaller ones end up on its heap, where they are never given back once something small lies behind them.
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::with_capacity(blocks.max((33 << 20) / Block::SIZE));
+    memory.resize(blocks, Block::default());
     let mut hash = [0; 32];
-    argon2.hash_password_into(answer.bytes(), salt, &mut hash).map_err(fault)?;
+    argon2.hash_password_into_with_memory(answer.bytes(), salt, &mut hash, &mut memory).map_err(fault)?;
     Ok(hash)
 }
 

@@ -88,6 +88,8 @@ pub enum Step {
     NewPassword {
         /// Whose.
         account: AccountKey,
+        /// When it was proved: an enrollment or a reset since then ends it.
+        proved_at: Timestamp,
     },
     /// Enroll: the password was proven, questions and answers are wanted.
     Questions {
@@ -107,7 +109,12 @@ pub enum Step {
 pub struct Questions {
     /// Who is counted against.
     pub subject: Subject,
-    /// What is asked, and whether an answer can be right.
+    /// The question. It is kept here, not only in an enrollment, so that showing it takes the same steps for every
+    /// name.
+    pub question: Question,
+    /// How many there are; for the first question how many are usual, since who has answered none may not know.
+    pub total: usize,
+    /// Whether an answer can be right.
     pub asked: Asked,
     /// Marks of the wrong answers given to this question: the same one again (a reload, a double click) is neither
     /// tried nor counted twice.
@@ -128,7 +135,7 @@ pub enum Asked {
         index: usize,
     },
     /// A question for a name that has none; no answer is right.
-    Decoy(Question),
+    Decoy,
 }
 
 /// A write under way.
@@ -150,6 +157,8 @@ pub enum Write {
     Reset {
         /// pwdLastSet before.
         before: i64,
+        /// When the account was proved.
+        proved_at: Timestamp,
         /// Whether a change at next logon is demanded.
         must_change: bool,
     },

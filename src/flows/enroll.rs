@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Error, Next, Services, Visitor, attempt, event, identify::Identified, note_failure, prove, random,
-};
+use super::{Error, Next, Services, Visitor, attempt, event, identify::Identified, note, prove, random};
 use crate::{
     directory::PasswordCheck,
     domain::{
@@ -45,15 +43,12 @@ pub async fn begin(
     let directory = services.directory(&who.domain)?;
     let found = directory.find(&who.name).await?;
     let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
-    let check = match &found {
-        Some(account) => attempt::try_password(services, directory, &subject, account, &password).await?,
-        None => {
-            attempt::may_try_password(services, &subject, None).await?;
-            None
-        }
-    };
-    let (Some(account), Some(check)) = (found, check) else {
-        return refuse_password(services, visitor, &who, None, answers).await;
+    let turn = services.turns.of(&subject).await;
+    let tried =
+        attempt::try_password(services, directory, (&subject, &turn), found.as_ref(), &password).await?;
+    drop(turn);
+    let Some((account, check)) = tried else {
+        return refuse_password(services, visitor, &who, found.as_ref(), answers).await;
     };
     match check {
         PasswordCheck::Wrong | PasswordCheck::LockedOut => {
@@ -80,7 +75,12 @@ pub async fn begin(
     services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
     match answers {
         None => Ok(Next::Moved(Some(fresh))),
-        Some(Err(problems)) => Ok(Next::Wrong(problems, Some(fresh))),
+        Some(Err(problems)) => {
+            let code = problems.code();
+            let failure = write::audit(services, &owner, Kind::Enroll, Outcome::Failure, &account, code);
+            note(services, failure).await;
+            Ok(Next::Wrong(problems, Some(fresh)))
+        }
         Some(Ok(answers)) => {
             keep(services, &owner, account, answers).await?;
             Ok(Next::Moved(Some(fresh)))
@@ -99,7 +99,7 @@ async fn refuse_password(
     let mut failure =
         event(services, visitor, Kind::Enroll, Outcome::Failure, (&who.typed, &who.domain), code);
     failure.account = account.map(|account| account.key.guid);
-    note_failure(services, failure).await;
+    note(services, failure).await;
     let mut problems = Problems::of(Field::Password, Problem::NameOrPasswordWrong);
     if let Some(Err(more)) = answers {
         problems.extend(&more);
@@ -161,7 +161,7 @@ async fn keep(
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
             email: answers.email.clone(),
-            language: Some(visitor.language.clone()),
+            language: visitor.language.clone(),
             enrolled_at: now,
             reset_at: old.as_ref().and_then(|old| old.reset_at),
             unlocked_at: old.as_ref().and_then(|old| old.unlocked_at),

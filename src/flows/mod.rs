@@ -107,10 +107,10 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 /// Who is on the other side.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// The address the visitor comes from.
-    pub address: IpAddr,
-    /// The language of the pages.
-    pub language: String,
+    /// The address the visitor comes from; `None` if nobody is there and a job acts in the visitor's stead.
+    pub address: Option<IpAddr>,
+    /// The language of the pages, if someone reads them.
+    pub language: Option<String>,
     /// The browser's session.
     pub session: SessionId,
 }
@@ -186,7 +186,7 @@ pub enum Place {
     /// At its first page, because too much time went by.
     Expired,
     /// Under way.
-    UnderWay(Found<Flow>),
+    UnderWay(Box<Found<Flow>>),
 }
 
 /// Finds out where a visitor is.
@@ -194,7 +194,7 @@ pub async fn locate(services: &Services, visitor: &Visitor, kind: Kind) -> Resul
     Ok(match services.store.find::<Flow>(&visitor.key(kind)).await? {
         None => Place::Start,
         Some(flow) if flow.is_over(services.idle_timeout(), services.now()) => Place::Expired,
-        Some(flow) => Place::UnderWay(flow),
+        Some(flow) => Place::UnderWay(Box::new(flow)),
     })
 }
 
@@ -224,7 +224,7 @@ pub fn event(
     Event {
         at: services.now(),
         outcome,
-        source: "web".into(),
+        source: if visitor.address.is_some() { "web" } else { "job" }.into(),
         user: who.0.chars().take(256).collect(),
         domain: who.1.to_string(),
         action: match kind {
@@ -234,15 +234,15 @@ pub fn event(
             Kind::Change => Action::Change,
         },
         detail: detail.into(),
-        source_ip: Some(visitor.address),
+        source_ip: visitor.address,
         source_user: None,
         account: None,
         reference: None,
     }
 }
 
-/// Writes down that a step failed, outside any batch; the visitor is told of the failure in any case.
-pub async fn note_failure(services: &Services, event: Event) {
+/// Writes an event down outside any batch: a failure, which the visitor is told of in any case.
+pub async fn note(services: &Services, event: Event) {
     if let Err(error) = services.store.batch().event(&event).commit().await {
         tracing::error!(%error, action = ?event.action, detail = event.detail, "an audit event could not be written");
     }

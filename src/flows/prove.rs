@@ -2,14 +2,13 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{
-    Error, Next, Services, Visitor, attempt, event, note_failure, random, session::SessionId, unlock,
-};
+use super::{Error, Next, Services, Visitor, attempt, event, random, session::SessionId, unlock};
 use crate::{
     domain::{
         account::AccountKey,
         answer::{Answer, AnswerHash, HashCost},
         audit::{Action, Event, Outcome},
+        clock::Timestamp,
         enrollment::Enrollment,
         field::{Field, Problem, Problems},
         flow::{Asked, Flow, Kind, Questions, Step},
@@ -20,6 +19,9 @@ use crate::{
     store::{self, Found, keyring::keyed_hash},
 };
 
+/// Marks of wrong answers kept for a question; the largest lockout limit.
+const MOST_MARKS: usize = 100;
+
 /// What a proof is good for: a reset.
 #[derive(Debug)]
 pub struct Reset;
@@ -28,6 +30,7 @@ pub struct Reset;
 #[derive(Debug)]
 pub struct Verified<Purpose> {
     account: AccountKey,
+    proved_at: Timestamp,
     purpose: PhantomData<Purpose>,
 }
 
@@ -35,7 +38,9 @@ impl Verified<Reset> {
     /// The proof that a flow's step carries.
     pub(super) fn of(flow: &Flow) -> Option<Self> {
         match &flow.step {
-            Step::NewPassword { account } => Some(Self { account: account.clone(), purpose: PhantomData }),
+            Step::NewPassword { account, proved_at } => {
+                Some(Self { account: account.clone(), proved_at: *proved_at, purpose: PhantomData })
+            }
             _ => None,
         }
     }
@@ -46,78 +51,60 @@ impl<Purpose> Verified<Purpose> {
     pub const fn account(&self) -> &AccountKey {
         &self.account
     }
+
+    /// When it was proved.
+    pub const fn proved_at(&self) -> Timestamp {
+        self.proved_at
+    }
 }
 
-/// Takes an answer to the question that the flow stands at.
+/// Takes an answer to the question that the flow stands at. The subject's turn is held to the end: of two equal
+/// answers (a double click) the second finds the first one's outcome.
 pub async fn answer(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: Found<Flow>,
+    flow: &Flow,
     answer: Answer,
 ) -> Result<Next, Error> {
     let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
-    let spent = match spend(services, visitor, kind, &flow, questions, &answer).await? {
-        Spending::Spent(spent) => *spent,
-        Spending::KnownWrong => return Ok(wrong()),
-        Spending::Moved => return Ok(Next::Moved(None)),
+    let subject = questions.subject.clone();
+    let _turn = services.turns.of(&subject).await;
+    let Some((flow, enrollment)) = present(services, visitor, kind, flow, questions).await? else {
+        return Ok(Next::Moved(None));
     };
-    let Spent { flow, enrollment } = spent;
     let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
+    let mark = mark(services, &flow, questions, &answer);
+    if questions.tried.contains(&mark) {
+        return Ok(wrong());
+    }
+    spend(services, visitor, kind, &flow, &subject).await?;
 
     let compared = compare(services, questions, enrollment.as_ref(), answer).await;
     let (right, renewed) = match compared {
         Ok(compared) => compared,
         Err(error) => {
             // Nothing was compared, so nothing was learned: the try is given back.
-            attempt::count(services, &questions.subject, Tally::refund_answer).await?;
-            unmark(services, visitor, kind, &flow).await;
+            attempt::count(services, &subject, Tally::refund_answer).await?;
             return Err(error);
         }
     };
-    let Some(enrollment) = enrollment.filter(|_| right) else {
-        return refuse_wrong(services, visitor, kind, &flow, &questions.subject).await;
-    };
-    let next = accept(services, visitor, kind, &flow, questions, (enrollment, renewed)).await;
-    if next.is_err() {
-        unmark(services, visitor, kind, &flow).await;
-    }
-    next
-}
-
-/// The answer was right: on to the next question, or to what was asked for.
-async fn accept(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-    questions: &Questions,
-    (enrollment, renewed): (Found<Enrollment>, Option<AnswerHash>),
-) -> Result<Next, Error> {
-    let Asked::Enrolled { account, enrolled_at, index } = &questions.asked else {
-        return refuse_wrong(services, visitor, kind, flow, &questions.subject).await;
-    };
-    let at = Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
-    let enrollment = renew(services, account, enrollment, *index, renewed).await?;
-    if index + 1 < enrollment.questions.len() {
-        attempt::count(services, &questions.subject, Tally::refund_answer).await?;
-        let next = Questions { subject: questions.subject.clone(), asked: at, tried: Vec::new() };
-        return advance(services, visitor, kind, flow, Step::Question(next)).await;
-    }
-    attempt::count(services, &questions.subject, Tally::forgive_answers).await?;
-    proven(services, visitor, kind, flow, account.clone(), &enrollment).await
-}
-
-/// Takes back the mark of the answer just given, which was not found wrong: it may be given again.
-async fn unmark(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) {
-    let mut unmarked = flow.clone().into_inner();
-    if let Step::Question(questions) = &mut unmarked.step {
-        questions.tried.pop();
-    }
-    match services.store.batch().replace(&visitor.key(kind), flow, &unmarked).commit().await {
-        // The flow has moved on: so there is no mark any more.
-        Ok(()) | Err(store::Error::Conflict) => {}
-        Err(error) => tracing::warn!(%error, "the mark of an answer could not be taken back"),
+    match (&questions.asked, enrollment) {
+        (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
+            let at =
+                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
+            let enrollment = renew(services, account, enrollment, *index, renewed).await?;
+            if index + 1 < enrollment.questions.len() {
+                attempt::count(services, &subject, Tally::refund_answer).await?;
+                let question = enrollment.questions[index + 1].question.clone();
+                let total = enrollment.questions.len();
+                let next = Questions { subject, question, total, asked: at, tried: Vec::new() };
+                return advance(services, visitor, kind, &flow, Step::Question(next)).await;
+            }
+            attempt::count(services, &subject, Tally::forgive_answers).await?;
+            proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
+        }
+        _ => refuse_wrong(services, visitor, kind, &flow, &subject, mark).await,
     }
 }
 
@@ -125,15 +112,43 @@ fn wrong() -> Next {
     Next::Wrong(Problems::of(Field::AnswerOnly, Problem::AnswerWrong), None)
 }
 
-struct Spent {
-    flow: Found<Flow>,
-    enrollment: Option<Found<Enrollment>>,
+/// Flow and enrollment as they are now that it is this answer's turn; `None` if the flow has moved on.
+async fn present(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    seen: &Flow,
+    questions: &Questions,
+) -> Result<Option<(Found<Flow>, Option<Found<Enrollment>>)>, Error> {
+    let key = visitor.key(kind);
+    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(None) };
+    match &flow.step {
+        Step::Question(current) if flow.nonce == seen.nonce && current.asked == questions.asked => {}
+        _ => return Ok(None),
+    }
+    let Asked::Enrolled { account, enrolled_at, .. } = &questions.asked else {
+        return Ok(Some((flow, None)));
+    };
+    match services.store.find::<Enrollment>(account).await? {
+        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Ok(Some((flow, Some(enrollment)))),
+        // Enrolled again, or deleted, since the flow began.
+        _ => {
+            services.store.batch().remove(&key, &flow).commit().await?;
+            Err(Error::Refused(Refusal::SessionExpired))
+        }
+    }
 }
 
-enum Spending {
-    Spent(Box<Spent>),
-    KnownWrong,
-    Moved,
+/// The mark of an answer in this flow, by which the same wrong one is known again. It tells nothing without the key.
+fn mark(services: &Services, flow: &Flow, questions: &Questions, answer: &Answer) -> [u8; 8] {
+    let index = match &questions.asked {
+        Asked::Enrolled { index, .. } => *index as u64,
+        Asked::Decoy => 0,
+    };
+    let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, &index.to_be_bytes(), answer.bytes()]);
+    let mut mark = [0; 8];
+    mark.copy_from_slice(&hash[..8]);
+    mark
 }
 
 /// Spends one try, durably, before anything is compared.
@@ -141,66 +156,17 @@ async fn spend(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    seen: &Found<Flow>,
-    questions: &Questions,
-    answer: &Answer,
-) -> Result<Spending, Error> {
-    let key = visitor.key(kind);
+    flow: &Found<Flow>,
+    subject: &Subject,
+) -> Result<(), Error> {
     let limit = services.settings.load().security.wrong_answers_until_lockout;
-    let _turn = services.turns.of(&questions.subject).await;
-    // Read again inside the turn: a parallel answer may have moved the flow on.
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Spending::Moved) };
-    let Step::Question(current) = &flow.step else { return Ok(Spending::Moved) };
-    if flow.nonce != seen.nonce || current.asked != questions.asked {
-        return Ok(Spending::Moved);
-    }
-    let enrollment = match &current.asked {
-        Asked::Decoy(_) => None,
-        Asked::Enrolled { account, enrolled_at, .. } => {
-            match services.store.find::<Enrollment>(account).await? {
-                Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Some(enrollment),
-                // Enrolled again, or deleted, since the flow began.
-                _ => {
-                    services.store.batch().remove(&key, &flow).commit().await?;
-                    return Err(Error::Refused(Refusal::SessionExpired));
-                }
-            }
-        }
-    };
-    let index = match &current.asked {
-        Asked::Enrolled { index, .. } => *index as u64,
-        Asked::Decoy(_) => 0,
-    };
-    let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, &index.to_be_bytes(), answer.bytes()]);
-    let mut mark = [0; 8];
-    mark.copy_from_slice(&hash[..8]);
-    if current.tried.contains(&mark) {
-        return Ok(Spending::KnownWrong);
-    }
-    let found = services.store.find::<Tally>(&current.subject).await?;
-    let mut tally = found.clone().map(Found::into_inner).unwrap_or_default();
     let now = services.now();
-    if tally.spend_answer(limit, now) != Allowance::Granted {
-        services.store.batch().remove(&key, &flow).commit().await?;
-        return Err(Error::Refused(Refusal::RegainLockout));
+    let allowance = attempt::count(services, subject, |tally| tally.spend_answer(limit, now)).await?;
+    if allowance == Allowance::Granted {
+        return Ok(());
     }
-    let mut marked = flow.clone().into_inner();
-    marked.touched_at = now;
-    if let Step::Question(step) = &mut marked.step {
-        step.tried.push(mark);
-        // Only as many as there are tries matter; without a lockout the latest few do.
-        let most = if limit == 0 { 16 } else { limit as usize };
-        let excess = step.tried.len().saturating_sub(most);
-        step.tried.drain(..excess);
-    }
-    let batch = services.store.batch().write(&current.subject, found.as_ref(), &tally);
-    match batch.replace(&key, &flow, &marked).commit().await {
-        Ok(()) => {}
-        Err(store::Error::Conflict) => return Ok(Spending::Moved),
-        Err(error) => return Err(error.into()),
-    }
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(Spending::Moved) };
-    Ok(Spending::Spent(Box::new(Spent { flow, enrollment })))
+    services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
+    Err(Error::Refused(Refusal::RegainLockout))
 }
 
 /// Compares the answer; for a decoy with a hash that no answer has, so that it takes as long. With a right answer
@@ -300,7 +266,8 @@ async fn proven(
         Kind::Unlock => return unlock::carry_out(services, visitor, owner, flow, found).await,
         Kind::Reset => {
             super::reset::require_due(services, enrollment, &found).map_err(Error::Refused)?;
-            Flow { step: Step::NewPassword { account }, touched_at: now, ..flow.clone().into_inner() }
+            let step = Step::NewPassword { account, proved_at: now };
+            Flow { step, touched_at: now, ..flow.clone().into_inner() }
         }
         Kind::Enroll | Kind::Change => return Err(Error::Internal("this flow asks no questions".into())),
     };
@@ -319,31 +286,43 @@ async fn refuse_wrong(
     kind: Kind,
     flow: &Found<Flow>,
     subject: &Subject,
+    mark: [u8; 8],
 ) -> Result<Next, Error> {
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let now = services.now();
-    let turn = services.turns.of(subject).await;
     let locks = attempt::count(services, subject, |tally| tally.lock_if_spent(limit, now)).await?;
-    drop(turn);
-    let mut failure = event(
-        services,
-        visitor,
-        kind,
-        Outcome::Failure,
-        (&flow.username, &flow.domain),
-        Problem::AnswerWrong.code(),
-    );
+    let who = (flow.username.as_str(), &flow.domain);
+    let code = Problem::AnswerWrong.code();
+    let mut failure = event(services, visitor, kind, Outcome::Failure, who, code);
     if let Subject::Known(account) = subject {
         failure.account = Some(account.guid);
     }
-    if !locks {
-        note_failure(services, failure).await;
-        return Ok(wrong());
+    let key = visitor.key(kind);
+    let events = || {
+        let batch = services.store.batch().event(&failure);
+        if !locks {
+            return batch;
+        }
+        let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
+        batch.event(&lockout)
+    };
+    let batch = if locks {
+        events().remove(&key, flow)
+    } else {
+        let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
+        if let Step::Question(questions) = &mut marked.step {
+            questions.tried.push(mark);
+            // Without a lockout there is no end to them: the latest few matter.
+            let excess = questions.tried.len().saturating_sub(MOST_MARKS);
+            questions.tried.drain(..excess);
+        }
+        events().replace(&key, flow, &marked)
+    };
+    match batch.commit().await {
+        Ok(()) => {}
+        // The flow was written in between (a page looked at again): the events must not be lost with it.
+        Err(store::Error::Conflict) => events().commit().await?,
+        Err(error) => return Err(error.into()),
     }
-    let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
-    let batch = services.store.batch().event(&failure).event(&lockout);
-    match batch.remove(&visitor.key(kind), flow).commit().await {
-        Ok(()) | Err(store::Error::Conflict) => Err(Error::Refused(Refusal::RegainLockout)),
-        Err(error) => Err(error.into()),
-    }
+    if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
 }

@@ -1,6 +1,8 @@
 //! What a visitor is shown where they are.
 
 use super::{Error, Place, Services, Visitor, enroll, locate, settle};
+use std::time::Duration;
+
 use crate::domain::{
     account::Account,
     enrollment::{Enrollment, Question},
@@ -8,7 +10,7 @@ use crate::domain::{
     password_rules::PasswordPolicy,
     refusal::{Refusal, Service},
 };
-use crate::store::{self, Found};
+use crate::store::Found;
 
 /// The page of a step.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ pub fn tag(flow: &Flow) -> String {
     let step = match &flow.step {
         Step::Question(questions) => match &questions.asked {
             Asked::Enrolled { index, .. } => format!("q{index}"),
-            Asked::Decoy(_) => "q0".into(),
+            Asked::Decoy => "q0".into(),
         },
         Step::NewPassword { .. } => "p".into(),
         Step::Questions { .. } => "e".into(),
@@ -71,8 +73,21 @@ pub fn tag(flow: &Flow) -> String {
     format!("{nonce:016x}{step}")
 }
 
-/// Finds out what to show. Reading only, but for a write whose result can be settled now, and for the sign of life
-/// that reading is.
+/// Looking at a page again counts as being there. Written down at most twice a minute; if that fails, the flow only
+/// ends a little earlier.
+async fn stay(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) {
+    let now = services.now();
+    let seldom = Duration::from_secs(30).min(services.idle_timeout() / 4);
+    if now.since(flow.touched_at) > seldom {
+        let touched = Flow { touched_at: now, ..flow.clone().into_inner() };
+        if let Err(error) = services.store.batch().replace(&visitor.key(kind), flow, &touched).commit().await
+        {
+            tracing::debug!(%error, "a flow's idle time was not renewed");
+        }
+    }
+}
+
+/// Finds out what to show. Reading only, but for a write whose result can be settled now, and the idle time.
 pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Shown, Error> {
     let start = || Shown { view: View::Start, tag: START_TAG.into() };
     let mut place = locate(services, visitor, kind).await?;
@@ -90,29 +105,17 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         }
     }
     let Place::UnderWay(flow) = place else { return Ok(start()) };
-    keep_alive(services, visitor, kind, &flow).await?;
+    stay(services, visitor, kind, &flow).await;
     let tag = tag(&flow);
     let view = match &flow.step {
         Step::Question(questions) => {
-            let expected = services.settings.load().enroll.questions as usize;
-            match &questions.asked {
-                Asked::Decoy(question) => {
-                    View::Question { question: question.clone(), number: 1, total: expected }
-                }
-                Asked::Enrolled { account, enrolled_at, index } => {
-                    match enroll::present(services, account).await? {
-                        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => {
-                            let Some(asked) = enrollment.questions.get(*index) else { return Ok(start()) };
-                            // How many there really are is told only to who has answered one.
-                            let total = if *index == 0 { expected } else { enrollment.questions.len() };
-                            View::Question { question: asked.question.clone(), number: index + 1, total }
-                        }
-                        _ => return Ok(start()),
-                    }
-                }
-            }
+            let number = match &questions.asked {
+                Asked::Enrolled { index, .. } => index + 1,
+                Asked::Decoy => 1,
+            };
+            View::Question { question: questions.question.clone(), number, total: questions.total }
         }
-        Step::NewPassword { account } => {
+        Step::NewPassword { account, .. } => {
             match services.directory(&account.domain)?.load(account.guid).await? {
                 Some(account) => View::NewPassword(Box::new(account)),
                 None => return Err(Error::Refused(Refusal::AccountNotServed)),
@@ -127,25 +130,6 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         Step::Finished(ending) => View::Finished(*ending),
     };
     Ok(Shown { view, tag })
-}
-
-/// Whoever reads the page is there: the flow idles anew. Not written down at every reading, only when it matters.
-async fn keep_alive(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-) -> Result<(), Error> {
-    let (idle, now) = (services.idle_timeout(), services.now());
-    if idle.is_zero() || matches!(flow.step, Step::Finished(_)) || now.since(flow.touched_at) < idle / 4 {
-        return Ok(());
-    }
-    let touched = Flow { touched_at: now, ..flow.clone().into_inner() };
-    match services.store.batch().replace(&visitor.key(kind), flow, &touched).commit().await {
-        // Either a step was taken meanwhile, or nothing can be written now: the page can be shown all the same.
-        Ok(()) | Err(store::Error::Conflict | store::Error::ReadOnly(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The rules of a policy as keys among the texts, with their number.

@@ -1,11 +1,11 @@
 //! Writing to the directory: an intent is kept before, the result after, and what lies between is settled by reading.
 
-use super::{Error, Next, Services, Visitor, event, session::SessionId};
+use super::{Error, Next, Services, Visitor, event};
 use crate::{
     directory,
     domain::{
         account::{Account, AccountKey},
-        audit::Outcome,
+        audit::{Event, Outcome},
         enrollment::Enrollment,
         field::{Field, Problem, Problems},
         flow::{Ending, Flow, Kind, Step, Write, Writing},
@@ -53,19 +53,24 @@ pub(super) async fn finish(
     let done = audit(services, visitor, kind, Outcome::Success, account, "");
     let finished =
         Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
+    let mut with_flow = true;
     loop {
-        let mut batch = services.store.batch().replace(&key, flow, &finished).event(&done);
+        let mut batch = services.store.batch().event(&done);
+        if with_flow {
+            batch = batch.replace(&key, flow, &finished);
+        }
         if let Some(found) = services.store.find::<Enrollment>(&account.key).await? {
             let dated = dated(&found, services, visitor, account, ending);
             batch = batch.replace(&account.key, &found, &dated);
         }
         match batch.commit().await {
             Ok(()) => return Ok(()),
-            // Either the enrollment was written in between, then once more; or the flow was settled by another
-            // request, then all is done.
+            // The enrollment was written in between, then once more; or the flow was settled by another request, then
+            // all is done; or the flow is gone, then event and date must not go with it.
             Err(store::Error::Conflict) => match services.store.find::<Flow>(&key).await? {
                 Some(now) if now.step == flow.step => {}
-                _ => return Ok(()),
+                Some(now) if matches!(now.step, Step::Finished(_)) => return Ok(()),
+                _ => with_flow = false,
             },
             Err(error) => return Err(error.into()),
         }
@@ -82,7 +87,9 @@ fn dated(
     let now = Some(services.now());
     let mut enrollment = found.clone().into_inner();
     enrollment.account_name.clone_from(&account.sam_account_name);
-    enrollment.language = Some(visitor.language.clone());
+    if let Some(language) = &visitor.language {
+        enrollment.language = Some(language.clone());
+    }
     match ending {
         Ending::Reset { .. } => enrollment.reset_at = now,
         Ending::Unlocked { .. } => enrollment.unlocked_at = now,
@@ -92,7 +99,8 @@ fn dated(
     enrollment
 }
 
-/// The write was not carried out: the flow goes back to `step`, and why is written down.
+/// The write was not carried out: the flow goes back to `step`. Why is written down here, unless the visitor gets a
+/// page with a reference number: then that is written down with it.
 pub(super) async fn take_back(
     services: &Services,
     visitor: &Visitor,
@@ -100,13 +108,15 @@ pub(super) async fn take_back(
     flow: &Found<Flow>,
     account: &AccountKey,
     step: Option<Step>,
-    detail: &str,
+    detail: Option<&str>,
 ) -> Result<(), Error> {
     let key = visitor.key(kind);
-    let mut failure =
-        event(services, visitor, kind, Outcome::Failure, (&flow.username, &flow.domain), detail);
-    failure.account = Some(account.guid);
-    let batch = services.store.batch().event(&failure);
+    let mut batch = services.store.batch();
+    if let Some(detail) = detail {
+        let who = (flow.username.as_str(), &flow.domain);
+        let failure = event(services, visitor, kind, Outcome::Failure, who, detail);
+        batch = batch.event(&Event { account: Some(account.guid), ..failure });
+    }
     let batch = match step {
         Some(step) => {
             let back = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
@@ -130,7 +140,8 @@ pub(super) async fn conclude(
     (ending, back): (Ending, Option<Step>),
     result: Result<(), directory::Error>,
 ) -> Result<Next, Error> {
-    let fresh = || fresh_session(visitor);
+    // Under which session the flow goes on, for the visitor's cookie.
+    let session = || Some(visitor.session.clone());
     match result {
         Ok(()) => {
             if let Err(error) = finish(services, visitor, kind, flow, account, ending).await {
@@ -138,25 +149,21 @@ pub(super) async fn conclude(
                 // and is settled when the store is back.
                 tracing::error!(%error, account = %account.key.guid, "done in the directory, but not yet noted here");
             }
-            Ok(Next::Moved(fresh()))
+            Ok(Next::Moved(session()))
         }
         Err(directory::Error::Refused(directory::Refused::Policy(rule), text)) => {
             tracing::info!(account = %account.key.guid, reply = text, "the directory refused the password");
             let problem = problem_of(rule, account);
-            take_back(services, visitor, kind, flow, &account.key, back, problem.code()).await?;
-            Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), fresh()))
+            take_back(services, visitor, kind, flow, &account.key, back, Some(problem.code())).await?;
+            Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), session()))
         }
         Err(error @ directory::Error::OutcomeUnknown(_)) => Err(error.into()),
         Err(error) => {
             let error = Error::from(error);
-            take_back(services, visitor, kind, flow, &account.key, back, error.code()).await?;
+            take_back(services, visitor, kind, flow, &account.key, back, None).await?;
             Err(error)
         }
     }
-}
-
-fn fresh_session(visitor: &Visitor) -> Option<SessionId> {
-    Some(visitor.session.clone())
 }
 
 /// The sentence for a rule that the directory found broken.
@@ -178,7 +185,7 @@ pub(super) fn audit(
     outcome: Outcome,
     account: &Account,
     detail: &str,
-) -> crate::domain::audit::Event {
+) -> Event {
     let who = (account.sam_account_name.as_str(), &account.key.domain);
     let mut event = event(services, visitor, kind, outcome, who, detail);
     event.account = Some(account.key.guid);

@@ -90,9 +90,7 @@ fn environment(
 ) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|name| {
-        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
-    });
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let (code, texts) = (language.code.clone(), Arc::clone(texts));
     environment.add_function("t", move |key: &str, values: Kwargs| -> Result<String, minijinja::Error> {
         let mut named = Vec::new();

@@ -1,20 +1,11 @@
 //! The Enroll tab: how many questions, and which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Fault,
-    table::{Kind, tab},
-};
+use super::{Fault, form, table::tab};
 
 /// Questions by language.
 type QuestionLists = BTreeMap<String, Vec<String>>;
-
-impl Kind for QuestionLists {
-    fn toml(&self) -> String {
-        toml::Value::try_from(self).map(|value| value.to_string()).unwrap_or_default()
-    }
-}
 
 tab! {
     /// The Enroll tab.
@@ -56,25 +47,29 @@ impl Enroll {
     pub(super) fn check_questions(&self, faults: &mut Vec<Fault>) {
         let key = "settings.enroll.question_list";
         if self.own_questions > self.questions {
-            faults.push(Fault::new("settings.enroll.own_questions", "there are not so many questions"));
+            let text =
+                format!("{} is more than the {} questions there are", self.own_questions, self.questions);
+            faults.push(Fault::new("settings.enroll.own_questions", text));
         }
-        let needed = self.questions.saturating_sub(self.own_questions) as usize;
+        // Even where people write all questions themselves, unknown names are shown one of the list.
+        let needed = self.questions.saturating_sub(self.own_questions).max(1) as usize;
         if self.question_list.is_empty() {
             faults.push(Fault::new(key, "needs the questions of one language at least"));
         }
         for (language, list) in &self.question_list {
             let key = format!("{key}.{language}");
-            let mut different = list.clone();
-            different.sort();
-            different.dedup();
+            if let Err(text) = form::language(language) {
+                faults.push(Fault::new(&key, format!("\"{language}\" {text}")));
+            }
+            let different: BTreeSet<String> = list.iter().map(|text| text.trim().to_lowercase()).collect();
             if different.len() != list.len() {
                 faults.push(Fault::new(&key, "has a question twice"));
-            }
-            if list.len() < needed.max(1) {
-                faults.push(Fault::new(&key, format!("needs at least {} questions", needed.max(1))));
+            } else if list.len() < needed {
+                let text = format!("needs at least {needed} questions, not {}", list.len());
+                faults.push(Fault::new(&key, text));
             }
             if list.iter().any(|text| text.trim().is_empty() || text.chars().count() > 200) {
-                faults.push(Fault::new(&key, "a question is empty or longer than 200 characters"));
+                faults.push(Fault::new(&key, "has a question that is empty or longer than 200 characters"));
             }
         }
     }

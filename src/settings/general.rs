@@ -1,15 +1,15 @@
 //! The General tab: names, languages, which pages there are.
 
-use super::{DomainSettings, Fault, table::tab};
+use super::{DomainSettings, Fault, form, table::tab};
 
 tab! {
     /// The General tab.
     pub struct General {
         /// The product's name on every page.
-        product_name: String = "Regain".into();
+        product_name: String = "Regain".into(), as form::some;
         /// The language of visitors whose browser asks for none that there is, and of the questions that are shown
         /// for unknown names.
-        language: String = "en".into();
+        language: String = "en".into(), as form::language;
         /// A line on every page that says how to reach the help desk, for instance
         /// "Help desk: 4444, weekdays 8 to 18".
         help_desk: String = String::new();
@@ -32,10 +32,7 @@ tab! {
 impl General {
     pub(super) fn check_domain_list(&self, domains: &[DomainSettings], faults: &mut Vec<Fault>) {
         for name in self.domain_list.iter().flatten() {
-            if !domains
-                .iter()
-                .any(|d| d.dns_name.eq_ignore_ascii_case(name) || d.netbios_name.eq_ignore_ascii_case(name))
-            {
+            if !domains.iter().any(|domain| domain.is_called(name)) {
                 let text = format!("\"{name}\" is not one of the domains of [[settings.domain]]");
                 faults.push(Fault::new("settings.general.domain_list", text));
             }

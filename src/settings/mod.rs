@@ -3,69 +3,121 @@
 
 mod domain;
 mod enroll;
+pub(crate) mod form;
 mod general;
 mod limits;
 mod security;
-mod table;
+pub(crate) mod table;
 
-use serde::Deserialize;
-
-pub use domain::{DomainSettings, Secret, Transport};
+pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
 pub use limits::Limits;
 pub use security::Security;
-pub use table::{Fault, Field};
+pub use table::{Fault, Field, Form, Kind, Secret, Shape, Tab};
 
-/// All settings.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The General tab.
-    pub general: General,
-    /// The Enroll tab.
-    pub enroll: Enroll,
-    /// The Security tab.
-    pub security: Security,
-    /// The Limits tab.
-    pub limits: Limits,
-    /// The domains that are served; the first is the default.
-    pub domain: Vec<DomainSettings>,
+table::tab! {
+    /// All settings.
+    pub struct Settings {
+        /// The General tab.
+        general: General = General::default();
+        /// The Enroll tab.
+        enroll: Enroll = Enroll::default();
+        /// The Security tab.
+        security: Security = Security::default();
+        /// The Limits tab.
+        limits: Limits = Limits::default();
+        /// The domains that are served; the first is the default.
+        domain: Vec<DomainSettings> = Vec::new();
+    }
 }
 
 impl Settings {
-    /// The tabs with their fields, for the example file and the panel.
-    pub fn tabs() -> [(&'static str, &'static [Field]); 5] {
-        [
-            ("general", General::FIELDS),
-            ("enroll", Enroll::FIELDS),
-            ("security", Security::FIELDS),
-            ("limits", Limits::FIELDS),
-            ("domain", DomainSettings::FIELDS),
-        ]
-    }
-
-    /// What is wrong with them, each with its key.
+    /// What is wrong with them, each with its key. That there are no domains is not: the demo brings its own.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        self.general.check("settings.general", &mut faults);
-        self.enroll.check("settings.enroll", &mut faults);
-        self.security.check("settings.security", &mut faults);
-        self.limits.check("settings.limits", &mut faults);
+        table::sift(Self::FIELDS, &mut self.values(), "settings", &mut faults);
+        self.enroll.check_questions(&mut faults);
+        self.security.check_cost(&mut faults);
+        self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
-            domain.check(&key, &mut faults);
-            domain.check_names(&key, &mut faults);
-            let twin = self.domain[..index].iter().any(|other| {
-                other.dns_name.eq_ignore_ascii_case(&domain.dns_name)
-                    || other.netbios_name.eq_ignore_ascii_case(&domain.netbios_name)
-            });
-            if twin {
+            domain.check_needs(&key, &mut faults);
+            if self.domain[..index].iter().any(|other| domain.is_twin_of(other)) {
                 faults.push(Fault::new(&key, "another domain has the same dns_name or netbios_name"));
             }
         }
-        self.enroll.check_questions(&mut faults);
-        self.general.check_domain_list(&self.domain, &mut faults);
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        toml::from_str::<Settings>(text).unwrap().faults().iter().map(ToString::to_string).collect()
+    }
+
+    const CORP: &str = "[[domain]]\ndns_name = 'corp.example'\nnetbios_name = 'CORP'\nservice_account = 's'\n\
+                        service_password = 'p'\n";
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(faults(""), Vec::<String>::new());
+        let settings = Settings::default();
+        for language in ["en", "de"] {
+            assert!(settings.enroll.question_list[language].len() >= 12);
+        }
+    }
+
+    #[test]
+    fn each_rule_names_its_key() {
+        for (text, told) in [
+            (
+                "[security]\nidle_timeout_seconds = 1801",
+                "settings.security.idle_timeout_seconds: 1801 is not",
+            ),
+            (
+                "[security]\nhash_memory_kib = 7168",
+                "settings.security.hash_memory_kib: 7168 with 2 passes is too",
+            ),
+            ("[enroll]\nown_questions = 4", "settings.enroll.own_questions: 4 is more than the 3"),
+            ("[enroll]\nquestion_list = {}", "settings.enroll.question_list: needs the questions of one"),
+            ("[enroll.question_list]\nen = ['a', 'b']", "settings.enroll.question_list.en: needs at least 3"),
+            (
+                "[enroll.question_list]\nen = ['a', 'b', 'A ']",
+                "settings.enroll.question_list.en: has a question twice",
+            ),
+            (
+                "[enroll.question_list]\nen = ['a', 'b', '']",
+                "settings.enroll.question_list.en: has a question that",
+            ),
+            (
+                "[enroll.question_list]\nenglish = ['a', 'b', 'c']",
+                "settings.enroll.question_list.english: \"english\"",
+            ),
+            ("[general]\nproduct_name = ''", "settings.general.product_name: \"\" must not be empty"),
+            ("[general]\ndomain_list = ['LAB']", "settings.general.domain_list: \"LAB\" is not one of"),
+        ] {
+            let faults = faults(text);
+            assert!(faults.len() == 1 && faults[0].starts_with(told), "{text}: {faults:?}");
+        }
+        assert!(faults("[enroll]\nown_questions = 2\nquestion_list.en = ['a']").is_empty());
+    }
+
+    #[test]
+    fn a_domain_needs_names_and_a_service_account_and_is_there_once() {
+        assert!(faults(CORP).is_empty());
+        assert!(faults(&format!("general.domain_list = ['corp', 'Corp.Example']\n{CORP}")).is_empty());
+        let needed = faults("[[domain]]");
+        for key in ["dns_name", "netbios_name", "service_account", "service_password"] {
+            assert!(
+                needed.iter().any(|fault| fault.starts_with(&format!("settings.domain.0.{key}: is needed")))
+            );
+        }
+        let twin =
+            faults(&format!("{CORP}{}", CORP.replace("corp.example", "lab.example").replace("CORP", "corp")));
+        assert_eq!(twin, ["settings.domain.1: another domain has the same dns_name or netbios_name"]);
     }
 }

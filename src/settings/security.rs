@@ -1,6 +1,6 @@
 //! The Security tab: time limits, lockout, what a reset enforces, what a hash costs.
 
-use super::table::tab;
+use super::{Fault, table::tab};
 
 tab! {
     /// The Security tab.
@@ -24,11 +24,28 @@ tab! {
         /// Replies to forms are sent no sooner than this many milliseconds after the request, a late one at the next
         /// multiple, so that the time taken tells nothing; 0 for at once.
         reply_deadline_ms: u32 = 250, in 0..=5000;
-        /// Memory for hashing an answer, in KiB (argon2id; OWASP asks for 19456 with 2 passes or 47104 with 1).
+        /// Memory for hashing an answer, in KiB (argon2id). OWASP's Password Storage Cheat Sheet asks for
+        /// 47104 with 1 pass, 19456 with 2, 12288 with 3, 9216 with 4 or 7168 with 5; less is refused.
         hash_memory_kib: u32 = 19_456, in 7_168..=1_048_576;
         /// Passes over that memory.
         hash_passes: u32 = 2, in 1..=16;
         /// Lanes of that memory.
         hash_lanes: u32 = 1, in 1..=4;
+    }
+}
+
+/// The least costs of argon2id as KiB and passes (OWASP Password Storage Cheat Sheet).
+const LEAST_COSTS: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+
+impl Security {
+    pub(super) fn check_cost(&self, faults: &mut Vec<Fault>) {
+        let enough = LEAST_COSTS
+            .iter()
+            .any(|&(memory, passes)| self.hash_memory_kib >= memory && self.hash_passes >= passes);
+        if !enough {
+            let text = format!("{} with {} passes is too little", self.hash_memory_kib, self.hash_passes);
+            let rule = "47104 with 1, 19456 with 2, 12288 with 3, 9216 with 4 or 7168 with 5 is the least";
+            faults.push(Fault::new("settings.security.hash_memory_kib", format!("{text}; {rule}")));
+        }
     }
 }

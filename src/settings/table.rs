@@ -1,21 +1,115 @@
-//! How a tab of settings is declared: one line a field, from which come the struct, its defaults, its bounds and its
-//! description.
+//! How a tab of settings is declared: one line a field, from which come the struct, its defaults, its checks and its
+//! description. It knows how values look in TOML, and nothing of where they come from.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::domain::secret::SecretText;
 
 /// What is known of a field.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// Its key within the tab.
     pub key: &'static str,
-    /// What it does, for an administrator, with its unit.
+    /// What it does, for an administrator, with its unit; more than one line of source, each begun with a blank.
     pub help: &'static str,
+    /// What it can hold.
+    pub shape: Shape,
     /// The bounds of a number.
     pub bounds: Option<(u32, u32)>,
+    /// The form of a text, or of each text of a list.
+    pub form: Option<Form>,
+    /// The default; `None` if it is not set.
+    pub default: fn() -> Option<Value>,
+}
+
+/// Judges a text; what is wrong with it is said so that it can follow the text in quotation marks.
+pub type Form = fn(&str) -> Result<(), String>;
+
+/// What a field can hold.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// True or false.
+    Switch,
+    /// A whole number.
+    Number,
+    /// A text.
+    Text,
+    /// A text that is never shown. It can also be given as the file that has it, under the key with `_file` behind.
+    Secret,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// Texts in an order.
+    List,
+    /// Texts in an order, by language.
+    ListsByLanguage,
+    /// Fields of its own.
+    Section(&'static [Field]),
+    /// Any number of sections that look alike.
+    Sections(&'static [Field]),
+}
+
+impl Field {
     /// Whether its value is never shown.
-    pub secret: bool,
-    /// The default, as TOML; empty if there is none.
-    pub default: fn() -> String,
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.shape, Shape::Secret)
+    }
+
+    /// Understands a value that was given as text: of an environment variable, or of a form. What can't be
+    /// understood stays a text, for [`Field::fault`] to refuse.
+    pub fn understand(&self, text: &str) -> Value {
+        let given = || Value::String(text.to_owned());
+        match self.shape {
+            Shape::Switch => text.trim().parse().map_or_else(|_| given(), Value::Boolean),
+            Shape::Number => text.trim().parse().map_or_else(|_| given(), Value::Integer),
+            Shape::Text | Shape::Secret | Shape::Choice(_) => given(),
+            _ => text.parse().unwrap_or_else(|_| given()),
+        }
+    }
+
+    /// What is wrong with a value, and what would be right. A secret is never part of it.
+    pub fn fault(&self, value: &Value) -> Option<String> {
+        match (self.shape, value) {
+            (Shape::Switch, Value::Boolean(_))
+            | (Shape::Section(_), Value::Table(_))
+            | (Shape::Secret, Value::String(_)) => None,
+            (Shape::Switch, _) => Some("must be true or false".into()),
+            (Shape::Number, Value::Integer(number)) => {
+                let (least, most) = self.bounds.unwrap_or((0, u32::MAX));
+                (!(i64::from(least)..=i64::from(most)).contains(number))
+                    .then(|| format!("{number} is not between {least} and {most}"))
+            }
+            (Shape::Number, _) => Some("must be a whole number, without quotation marks".into()),
+            (Shape::Text, Value::String(text)) => self.fault_of_text(text),
+            (Shape::Text | Shape::Secret, _) => Some("must be a text in quotation marks".into()),
+            (Shape::Choice(words), value) => {
+                let known = value.as_str().is_some_and(|text| words.contains(&text));
+                (!known).then(|| format!("must be one of \"{}\"", words.join("\", \"")))
+            }
+            (Shape::List, value) => self.fault_of_list(value),
+            (Shape::ListsByLanguage, Value::Table(lists)) => {
+                lists.values().find_map(|list| self.fault_of_list(list))
+            }
+            (Shape::ListsByLanguage, _) => Some("must be lists by language: en = [\"…\", \"…\"]".into()),
+            (Shape::Section(_), _) => Some(format!("must be a section: [{}]", self.key)),
+            (Shape::Sections(_), Value::Array(sections)) if sections.iter().all(Value::is_table) => None,
+            (Shape::Sections(_), _) => Some(format!("must be sections: [[{}]]", self.key)),
+        }
+    }
+
+    fn fault_of_list(&self, list: &Value) -> Option<String> {
+        let texts = list.as_array().map(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        match texts {
+            Some(Some(texts)) => texts.into_iter().find_map(|text| self.fault_of_text(text)),
+            _ => Some("must be a list of texts: [\"…\", \"…\"]".into()),
+        }
+    }
+
+    fn fault_of_text(&self, text: &str) -> Option<String> {
+        self.form.and_then(|form| form(text).err()).map(|fault| format!("\"{text}\" {fault}"))
+    }
 }
 
 /// Something is wrong with a setting.
@@ -40,86 +134,132 @@ impl fmt::Display for Fault {
     }
 }
 
+/// `key` within `prefix`, which may be empty.
+pub fn join(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// Takes the values out that can't stay, each with its fault, so that all faults are found at once and the rest can
+/// be read. Keys that are unknown here are left alone.
+pub fn sift(fields: &[Field], table: &mut Table, prefix: &str, faults: &mut Vec<Fault>) {
+    for field in fields {
+        let Some(value) = table.get_mut(field.key) else { continue };
+        let key = join(prefix, field.key);
+        if let Some(text) = field.fault(value) {
+            faults.push(Fault::new(&key, text));
+            table.remove(field.key);
+            continue;
+        }
+        match (field.shape, value) {
+            (Shape::Section(fields), Value::Table(table)) => sift(fields, table, &key, faults),
+            (Shape::Sections(fields), Value::Array(sections)) => {
+                for (index, table) in sections.iter_mut().filter_map(Value::as_table_mut).enumerate() {
+                    sift(fields, table, &format!("{key}.{index}"), faults);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A struct declared with `tab!`.
+pub trait Tab {
+    /// What is known of each field.
+    const FIELDS: &'static [Field];
+
+    /// All values as TOML, without what is not set and without secrets.
+    fn values(&self) -> Table;
+}
+
 /// A type that a setting can have.
 pub trait Kind: Sized {
-    /// As TOML; empty for "not set".
-    fn toml(&self) -> String;
+    /// What it holds.
+    const SHAPE: Shape;
 
-    /// As a number, if it is one that can have bounds.
-    fn number(&self) -> Option<u32> {
-        None
-    }
+    /// As TOML; `None` if it is not set, or a secret.
+    fn value(&self) -> Option<Value>;
 }
 
-impl Kind for bool {
-    fn toml(&self) -> String {
-        self.to_string()
-    }
+macro_rules! kinds {
+    ($($kind:ty: $shape:expr, |$value:ident| $toml:expr;)+) => {
+        $( impl Kind for $kind {
+            const SHAPE: Shape = $shape;
+            fn value(&self) -> Option<Value> {
+                let $value = self;
+                $toml
+            }
+        } )+
+    };
 }
 
-impl Kind for u32 {
-    fn toml(&self) -> String {
-        self.to_string()
-    }
-
-    fn number(&self) -> Option<u32> {
-        Some(*self)
-    }
-}
-
-impl Kind for String {
-    fn toml(&self) -> String {
-        toml::Value::String(self.clone()).to_string()
-    }
-}
-
-impl Kind for Vec<String> {
-    fn toml(&self) -> String {
-        toml::Value::from(self.clone()).to_string()
-    }
-}
-
-impl Kind for std::path::PathBuf {
-    fn toml(&self) -> String {
-        self.display().to_string().toml()
-    }
+kinds! {
+    bool: Shape::Switch, |on| Some(Value::Boolean(*on));
+    u32: Shape::Number, |number| Some(Value::Integer((*number).into()));
+    u64: Shape::Number, |number| i64::try_from(*number).ok().map(Value::Integer);
+    usize: Shape::Number, |number| i64::try_from(*number).ok().map(Value::Integer);
+    String: Shape::Text, |text| Some(Value::String(text.clone()));
+    PathBuf: Shape::Text, |path| Some(Value::String(path.display().to_string()));
+    Secret: Shape::Secret, |_secret| None;
+    Vec<String>: Shape::List, |list| Some(Value::from(list.clone()));
+    BTreeMap<String, Vec<String>>: Shape::ListsByLanguage, |lists| Value::try_from(lists).ok();
 }
 
 impl<T: Kind> Kind for Option<T> {
-    fn toml(&self) -> String {
-        self.as_ref().map(Kind::toml).unwrap_or_default()
-    }
+    const SHAPE: Shape = T::SHAPE;
 
-    fn number(&self) -> Option<u32> {
-        self.as_ref().and_then(Kind::number)
+    fn value(&self) -> Option<Value> {
+        self.as_ref().and_then(Kind::value)
     }
 }
 
-pub(super) fn check_bounds(
-    prefix: &str,
-    key: &str,
-    value: Option<u32>,
-    bounds: RangeInclusive<u32>,
-    faults: &mut Vec<Fault>,
-) {
-    if let Some(value) = value
-        && !bounds.contains(&value)
-    {
-        let text = format!("{value} is not between {} and {}", bounds.start(), bounds.end());
-        faults.push(Fault::new(&format!("{prefix}.{key}"), text));
+impl<T: Tab> Kind for T {
+    const SHAPE: Shape = Shape::Section(T::FIELDS);
+
+    fn value(&self) -> Option<Value> {
+        Some(Value::Table(self.values()))
     }
 }
 
-/// Declares a tab: `/// help` then `key: type = default` and, for numbers, `, bounds`.
+impl<T: Tab> Kind for Vec<T> {
+    const SHAPE: Shape = Shape::Sections(T::FIELDS);
+
+    fn value(&self) -> Option<Value> {
+        Some(Value::Array(self.iter().map(|tab| Value::Table(tab.values())).collect()))
+    }
+}
+
+/// A secret of the settings: its text is never shown.
+#[derive(Debug, Clone)]
+pub struct Secret(Arc<SecretText>);
+
+impl Secret {
+    /// The text, for the one who has to send it.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Arc::new(SecretText::new(text))))
+    }
+}
+
+/// Declares a tab: `/// help` above `key: type = default`, then `, in bounds` for a number or `, as form` for a text.
+/// `beside` names one field of the struct that is no setting.
 macro_rules! tab {
     (
         $(#[$about:meta])*
         pub struct $name:ident {
             $(
                 $(#[doc = $help:literal])+
-                $(#[secret $secret:tt])?
-                $key:ident: $kind:ty = $default:expr $(, in $bounds:expr)?;
+                $key:ident: $kind:ty = $default:expr $(, in $least:literal ..= $most:literal)? $(, as $form:expr)?;
             )+
+            $(
+                beside:
+                $(#[doc = $beside_help:literal])+
+                $beside:ident: $beside_kind:ty;
+            )?
         }
     ) => {
         $(#[$about])*
@@ -127,57 +267,128 @@ macro_rules! tab {
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
             $( $(#[doc = $help])+ pub $key: $kind, )+
+            $( $(#[doc = $beside_help])+ #[serde(skip)] pub $beside: $beside_kind, )?
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $( $key: $default, )+ }
+                Self { $( $key: $default, )+ $( $beside: <$beside_kind>::default(), )? }
             }
         }
 
-        impl $name {
-            /// What is known of each field.
-            pub const FIELDS: &'static [$crate::settings::Field] = &[
+        impl $crate::settings::Tab for $name {
+            const FIELDS: &'static [$crate::settings::Field] = &[
                 $( $crate::settings::Field {
                     key: stringify!($key),
                     help: concat!($($help),+),
-                    bounds: $crate::settings::table::bounds_of!($($bounds)?),
-                    secret: $crate::settings::table::is_secret!($($secret)?),
+                    shape: <$kind as $crate::settings::Kind>::SHAPE,
+                    bounds: $crate::settings::table::tab!(@bounds $($least, $most)?),
+                    form: $crate::settings::table::tab!(@form $($form)?),
                     default: || {
                         let value: $kind = $default;
-                        $crate::settings::table::Kind::toml(&value)
+                        $crate::settings::Kind::value(&value)
                     },
                 }, )+
             ];
 
-            /// Checks the bounds of the numbers.
-            #[allow(unused_variables, reason = "a tab may have no numbers")]
-            pub(super) fn check(&self, prefix: &str, faults: &mut Vec<$crate::settings::Fault>) {
-                $( $(
-                    let value = $crate::settings::table::Kind::number(&self.$key);
-                    $crate::settings::table::check_bounds(prefix, stringify!($key), value, $bounds, faults);
-                )? )+
+            fn values(&self) -> toml::Table {
+                let mut table = toml::Table::new();
+                $( if let Some(value) = $crate::settings::Kind::value(&self.$key) {
+                    table.insert(stringify!($key).to_owned(), value);
+                } )+
+                table
+            }
+        }
+    };
+    (@bounds) => { None };
+    (@bounds $least:literal, $most:literal) => { Some(($least, $most)) };
+    (@form) => { None };
+    (@form $form:expr) => { Some($form) };
+}
+
+/// Declares an enum of words, each written in TOML as given.
+macro_rules! choice {
+    (
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $( $(#[$help:meta])+ $variant:ident = $word:literal, )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+        pub enum $name {
+            $( $(#[$help])+ #[serde(rename = $word)] $variant, )+
+        }
+
+        impl $crate::settings::Kind for $name {
+            const SHAPE: $crate::settings::Shape = $crate::settings::Shape::Choice(&[$($word),+]);
+
+            fn value(&self) -> Option<toml::Value> {
+                Some(toml::Value::String(match self { $( Self::$variant => $word, )+ }.to_owned()))
             }
         }
     };
 }
 
-macro_rules! bounds_of {
-    () => {
-        None
-    };
-    ($bounds:expr) => {
-        Some((*$bounds.start(), *$bounds.end()))
-    };
-}
+pub(crate) use {choice, tab};
 
-macro_rules! is_secret {
-    () => {
-        false
-    };
-    ($secret:tt) => {
-        true
-    };
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{DomainSettings, Security, Settings};
 
-pub(super) use {bounds_of, is_secret, tab};
+    fn field(fields: &[Field], key: &str) -> Field {
+        *fields.iter().find(|field| field.key == key).unwrap()
+    }
+
+    #[test]
+    fn a_field_is_declared_once_and_described_by_it() {
+        let idle = field(Security::FIELDS, "idle_timeout_seconds");
+        assert_eq!(idle.bounds, Some((0, 1800)));
+        assert_eq!((idle.default)(), Some(Value::Integer(300)));
+        assert!(idle.help.contains("seconds") && !idle.is_secret());
+        assert!(field(DomainSettings::FIELDS, "service_password").is_secret());
+        assert!(matches!(field(Settings::FIELDS, "domain").shape, Shape::Sections(_)));
+        let values = Settings::default().values();
+        assert_eq!(values["security"]["idle_timeout_seconds"], Value::Integer(300));
+        assert!(values["general"].get("domain_list").is_none());
+    }
+
+    #[test]
+    fn text_is_understood_by_what_the_field_can_hold() {
+        let number = field(Security::FIELDS, "hash_passes");
+        assert_eq!(number.understand(" 3 "), Value::Integer(3));
+        assert!(number.fault(&number.understand("three")).is_some());
+        let password = field(DomainSettings::FIELDS, "service_password");
+        for text in ["1234", "true", "\"quoted\"", "[1]", " blank "] {
+            assert_eq!(password.understand(text), Value::String(text.to_owned()));
+        }
+        let list = field(DomainSettings::FIELDS, "controllers");
+        assert_eq!(list.understand("[\"dc1\", 'dc2']"), Value::from(vec!["dc1", "dc2"]));
+        assert!(list.fault(&list.understand("dc1")).is_some());
+    }
+
+    #[test]
+    fn sifting_takes_out_what_is_wrong_and_keeps_the_rest() {
+        let mut table: Table = "security = { hash_passes = 99, enforce_history = 1, hash_lanes = 2 }\n\
+             domain = [{ transport = 'plain', mail_attribute = 'mail' }]\nlimits = 3"
+            .parse()
+            .unwrap();
+        let mut faults = Vec::new();
+        sift(Settings::FIELDS, &mut table, "", &mut faults);
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["security.enforce_history", "security.hash_passes", "limits", "domain.0.transport"]
+        );
+        let settings: Settings = table.try_into().unwrap();
+        assert_eq!((settings.security.hash_lanes, settings.security.hash_passes), (2, 2));
+    }
+
+    #[test]
+    fn a_secret_is_in_no_value_and_no_debug_output() {
+        let settings: Settings = toml::from_str("domain = [{ service_password = 'hunter2' }]").unwrap();
+        assert_eq!(settings.domain[0].service_password.as_ref().unwrap().reveal(), "hunter2");
+        assert!(!format!("{settings:?}{:?}", settings.values()).contains("hunter2"));
+    }
+}

@@ -118,7 +118,7 @@ impl Store {
 
     /// Begins a batch.
     pub fn batch(&self) -> Batch<'_> {
-        Batch { store: self, batch: engine::Batch::new(), fault: None }
+        Batch { store: self, writes: engine::Batch::new(), fault: None }
     }
 }
 
@@ -126,20 +126,20 @@ impl Store {
 #[must_use = "nothing is written until it is committed"]
 pub struct Batch<'a> {
     store: &'a Store,
-    batch: engine::Batch,
+    writes: engine::Batch,
     fault: Option<Error>,
 }
 
 impl Batch<'_> {
     /// A record that must not exist yet.
     pub fn insert<R: Kept>(mut self, key: &R::Key, record: &R) -> Self {
-        self.batch = self.batch.expect_absent(R::key(key));
+        self.writes = self.writes.expect_absent(R::key(key));
         self.put(key, record)
     }
 
     /// A record in the place of the one that was found.
     pub fn replace<R: Kept>(mut self, key: &R::Key, found: &Found<R>, record: &R) -> Self {
-        self.batch = self.batch.expect_value(R::key(key), found.raw.clone());
+        self.writes = self.writes.expect_value(R::key(key), found.raw.clone());
         self.put(key, record)
     }
 
@@ -154,7 +154,7 @@ impl Batch<'_> {
     /// A record in the place of whatever is there.
     pub fn put<R: Kept>(mut self, key: &R::Key, record: &R) -> Self {
         match record::encode(record) {
-            Ok(raw) => self.batch = self.batch.put(R::key(key), raw),
+            Ok(raw) => self.writes = self.writes.put(R::key(key), raw),
             Err(error) => self.fault = Some(error),
         }
         self
@@ -167,7 +167,7 @@ impl Batch<'_> {
 
     /// Removes a record that [`Store::page`] gave.
     pub fn remove_raw<R>(mut self, key: Vec<u8>, found: &Found<R>) -> Self {
-        self.batch = self.batch.expect_value(key.clone(), found.raw.clone()).remove(key);
+        self.writes = self.writes.expect_value(key.clone(), found.raw.clone()).remove(key);
         self
     }
 
@@ -175,7 +175,7 @@ impl Batch<'_> {
     pub fn event(mut self, event: &Event) -> Self {
         let number = self.store.next_event.fetch_add(1, Ordering::Relaxed);
         match record::encode(event) {
-            Ok(raw) => self.batch = self.batch.put(record::event_key(number), raw),
+            Ok(raw) => self.writes = self.writes.put(record::event_key(number), raw),
             Err(error) => self.fault = Some(error),
         }
         self
@@ -186,6 +186,6 @@ impl Batch<'_> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        Ok(self.store.engine.commit(self.batch).await?)
+        Ok(self.store.engine.commit(self.writes).await?)
     }
 }

@@ -67,6 +67,8 @@ impl<E: Endpoint> Endpoint for Guard<E> {
                     refuse(Refusal::NotFound)
                 }
                 Err(error) if error.is::<MethodNotAllowedError>() => refuse(Refusal::MethodUnknown),
+                // An address that can't be understood is not there either.
+                Err(error) if error.status().is_client_error() => refuse(Refusal::NotFound),
                 Err(error) => {
                     let internal = Error::Internal(error.to_string());
                     problem::page(site, &language, None, &internal).0

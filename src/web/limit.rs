@@ -113,7 +113,7 @@ fn network_of(address: IpAddr) -> IpAddr {
             octets[8..].fill(0);
             IpAddr::from(octets)
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -67,6 +67,14 @@ const fn is_worth_another_try(error: &Error) -> bool {
 pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error) -> (Response, String) {
     let reference = reference();
     match error {
+        // What anyone can provoke at any rate must not fill the log.
+        Error::Refused(
+            refusal @ (Refusal::RateLimited { .. }
+            | Refusal::HostUnknown
+            | Refusal::NotFound
+            | Refusal::MethodUnknown
+            | Refusal::MenuItemHidden),
+        ) => tracing::debug!(reference, code = refusal.code(), flow = ?kind, "refused"),
         Error::Refused(refusal) => tracing::info!(reference, code = refusal.code(), flow = ?kind, "refused"),
         Error::Unavailable(..) => tracing::warn!(reference, %error, flow = ?kind, "unavailable"),
         Error::Internal(_) => tracing::error!(reference, %error, flow = ?kind, "internal error"),

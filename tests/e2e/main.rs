@@ -9,6 +9,8 @@
 )]
 
 mod check;
+mod directory_contract;
+mod directory_faults;
 mod going_about;
 mod lockout;
 mod names;

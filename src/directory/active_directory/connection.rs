@@ -111,6 +111,7 @@ impl Dialer {
             .map_err(|_| DialFault::Unresolved("the name servers do not answer".to_owned()))?
             .map_err(DialFault::Unresolved)?;
         let stream = self.connect(controller.port, &addresses).await?;
+        let socket = stream.try_clone().map_err(|error| DialFault::Unreachable(error.to_string()))?;
         let settings = LdapConnSettings::new()
             .set_config(config)
             .set_starttls(self.transport == Transport::StartTls)
@@ -131,6 +132,7 @@ impl Dialer {
         Ok(Connection {
             ldap,
             driver,
+            socket,
             controller: Arc::clone(controller),
             failures_at_opening: failures,
             opened: Instant::now(),
@@ -219,6 +221,8 @@ impl From<LdapResult> for Outcome {
 pub struct Connection {
     ldap: Ldap,
     driver: JoinHandle<()>,
+    /// A second handle on the socket, only to look at.
+    socket: std::net::TcpStream,
     /// Whom it leads to.
     pub controller: Arc<Controller>,
     failures_at_opening: u64,
@@ -234,9 +238,13 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Whether there is no sign against it: still open, and the controller has not failed since.
+    /// Whether there is no sign against it: still open, nothing said unasked (as a controller does before it hangs
+    /// up), and the controller has not failed since. The socket itself is asked, because the driver may not have
+    /// come round to noticing.
     pub fn is_sound(&mut self) -> bool {
-        !self.ldap.is_closed() && self.controller.failures_ever() == self.failures_at_opening
+        let is_quiet =
+            || self.socket.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        !self.ldap.is_closed() && self.controller.failures_ever() == self.failures_at_opening && is_quiet()
     }
 
     /// How long it has existed.

@@ -519,6 +519,10 @@ fn mend_certificate(fault: &CertificateError, certificates: &[CertificateDer<'_>
             "its issuer is not among the trusted CAs. {shown}. Save that CA's certificate as PEM and set it as the \
              domain's CA file (on a Windows CA: certutil -ca.cert ca.cer, then certutil -encode ca.cer ca.pem)"
         ),
+        CertificateError::BadSignature => format!(
+            "its issuer has the trusted CA's name but not its key: the CA was renewed, or it is another one. {shown}. \
+             Set that CA's present certificate as the domain's CA file"
+        ),
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "it is not for {}, only for {}. List the controller by one of these names, or give it a certificate for \
              the one listed",

@@ -1,9 +1,9 @@
 //! Active Directory: one domain behind [`Directory`]. The only place that names ldap3.
 //!
-//! The service account's connections are pooled ([`pool`]); each user's password is checked on a connection of its
+//! The service account's connections are pooled (`pool`); each user's password is checked on a connection of its
 //! own, bound by the account's DN and closed afterwards. Accounts are written by their objectGUID, so that a rename
-//! between two steps changes nothing. Controllers are asked in a stable order ([`network`], [`controllers`]) under
-//! verified TLS ([`tls`]). What answers mean stands in one table ([`reply`]).
+//! between two steps changes nothing. Controllers are asked in a stable order (`network`, `controllers`) under
+//! verified TLS (`tls`). What answers mean stands in one table (`reply`).
 //!
 //! It must not know the flows, nor decide whom to serve: it reports what an account is.
 
@@ -20,6 +20,8 @@ mod reply;
 mod resolve;
 mod rights;
 mod sid;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{

@@ -70,6 +70,8 @@ pub struct Pool {
     password: Password,
     idle: Mutex<Vec<ServiceConnection>>,
     places: Semaphore,
+    /// Held while the service account is tried, so that a wrong password is tried once and not once per visitor.
+    trying: tokio::sync::Mutex<()>,
     refusal: Mutex<Refusal>,
 }
 
@@ -91,7 +93,15 @@ impl Pool {
     /// No connection is opened before one is needed.
     pub fn new(network: Arc<Network>, account: String, password: Password, size: usize) -> Self {
         let places = Semaphore::new(size.clamp(1, Semaphore::MAX_PERMITS));
-        Self { network, account, password, idle: Mutex::default(), places, refusal: Mutex::default() }
+        Self {
+            network,
+            account,
+            password,
+            places,
+            idle: Mutex::default(),
+            trying: tokio::sync::Mutex::default(),
+            refusal: Mutex::default(),
+        }
     }
 
     /// A search, repeated on another controller if the answer does not come.
@@ -210,7 +220,11 @@ impl Pool {
         &self,
         mut connection: Connection,
     ) -> Result<Result<ServiceConnection, String>, Error> {
+        let trying = self.trying.lock().await;
         self.may_bind()?;
+        if !connection.is_sound() {
+            return Ok(Err("it stopped answering meanwhile".to_owned()));
+        }
         let bound = match self.bind(&mut connection).await {
             Ok(bound) if reply::is_unavailable(bound.code) => {
                 return Ok(Err(reply::words(bound.code, &bound.text)));
@@ -221,6 +235,7 @@ impl Pool {
             }
         };
         self.judge(&reply::of_bind(bound.code, &bound.text))?;
+        drop(trying);
         let root = Search::of_object("", &["supportedControl", "tokenGroups"]);
         let outcome = match connection.search(&root).await {
             Ok(outcome) => outcome,

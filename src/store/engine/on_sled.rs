@@ -15,7 +15,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -44,11 +44,13 @@ pub struct Options {
     pub cache: u64,
     /// The reserve for a full disk, in bytes.
     pub reserve: u64,
+    /// With less than this left on the disk, in bytes, nothing is written any more.
+    pub least_free: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: 16 << 20, reserve: 32 << 20 }
+        Self { cache: 16 << 20, reserve: 32 << 20, least_free: 16 << 20 }
     }
 }
 
@@ -74,7 +76,9 @@ impl Shared {
     }
 
     fn set_db(&self, db: Option<Db>) {
-        *self.db.write().unwrap_or_else(PoisonError::into_inner) = db;
+        let old = std::mem::replace(&mut *self.db.write().unwrap_or_else(PoisonError::into_inner), db);
+        // A failed sled still tries to flush when it goes, and may panic over it.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
     }
 
     fn condition(&self) -> Condition {
@@ -102,11 +106,10 @@ struct Job {
 impl SledEngine {
     /// Opens the database in a data folder, or makes one if the folder is new. Blocks.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, Error> {
-        let space = Space::of(folder, options.reserve);
-        space.give_way();
+        let space = Space::of(folder, options.reserve, options.least_free);
         let files =
             Files { path: folder.join("db"), cache: options.cache, sentinel: Sentinel::of(folder), space };
-        let (db, file, mark) = files.open_first()?;
+        let (db, file, mark) = files.space.with_reserve(|| files.open_first())?;
         let condition = match files.space.require() {
             Ok(()) => Condition::Writable,
             Err(why) => Condition::ReadOnly(why),
@@ -116,8 +119,14 @@ impl SledEngine {
         }
         let shared = Arc::new(Shared { db: RwLock::new(Some(db)), condition: RwLock::new(condition) });
         let (queue, jobs) = sync_channel(QUEUE);
-        let writer =
-            Writer { shared: Arc::clone(&shared), files, file: Some(file), mark, noted: mark.batches };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            files,
+            file: Some(file),
+            mark,
+            noted: mark.batches,
+            tried: Instant::now(),
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(&jobs))
@@ -269,7 +278,9 @@ impl Files {
                 id
             }
         };
-        let epoch = mark.map_or(0, |mark| mark.epoch).max(known.map_or(0, |mark| mark.epoch)) + 1;
+        // Counted from the file, which is written last: however often a start is broken off between the two, the
+        // database is one ahead at most.
+        let epoch = known.map_or(0, |mark| mark.epoch) + 1;
         let next = Mark { install, epoch, batches: mark.map_or(0, |mark| mark.batches) };
         db.insert(sentinel::KEY, next.bytes()).map_err(fault)?;
         sync(&db, &file)?;
@@ -294,6 +305,8 @@ struct Writer {
     mark: Mark,
     /// How many batches the file beside it was told of.
     noted: u64,
+    /// When the database was last opened, or tried to be.
+    tried: Instant,
 }
 
 impl Writer {
@@ -332,7 +345,10 @@ impl Writer {
     /// Writes a group and answers it.
     fn write(&mut self, group: Vec<Job>) {
         if self.shared.condition() != Condition::Writable {
-            self.look();
+            // Many may ask while it is down: opening it is not for each of them to try.
+            if self.file.is_some() || self.tried.elapsed() >= RETRY {
+                self.look();
+            }
         }
         if self.shared.condition() == Condition::Writable
             && let Err(why) = self.files.space.require()
@@ -401,13 +417,14 @@ impl Writer {
         self.shared.set_condition(Condition::Failed(why));
         self.file = None;
         self.shared.set_db(None);
+        self.tried = Instant::now();
     }
 
     /// Looks whether things are better.
     fn look(&mut self) {
         if self.file.is_none() {
-            self.files.space.give_way();
-            match self.reopen() {
+            self.tried = Instant::now();
+            match self.files.space.with_reserve(|| self.reopen()) {
                 Ok((db, file)) => {
                     self.shared.set_db(Some(db));
                     self.file = Some(file);

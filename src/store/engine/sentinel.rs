@@ -100,7 +100,7 @@ pub(super) fn judge(file: Option<Mark>, database: Option<Mark>, empty: bool) -> 
         }
         (Some(file), Some(database)) if database.epoch < file.epoch => Err(format!(
             "the database is older (start {}) than the file store.id (start {}): it was put back to an earlier state, \
-             in which lockouts would be undone; use `regain restore`, or put both back from the same backup",
+             in which lockouts would be undone; put both back from the same backup",
             database.epoch, file.epoch
         )),
         (Some(file), Some(database)) if database.epoch > file.epoch + 1 => Err(format!(
@@ -132,6 +132,7 @@ fn checksum(body: &str) -> String {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the judge wants it")]
     const fn mark(install: u8, epoch: u64) -> Option<Mark> {
         Some(Mark { install: [install; 16], epoch, batches: 10 })
     }

@@ -7,20 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// With less than this left, nothing is written any more.
-const LEAST_FREE: u64 = 16 * 1024 * 1024;
-
 /// The reserve of a data folder.
 #[derive(Debug)]
 pub(super) struct Space {
     folder: PathBuf,
     reserve: PathBuf,
     reserve_bytes: u64,
+    least_free: u64,
 }
 
 impl Space {
-    pub fn of(folder: &Path, reserve_bytes: u64) -> Self {
-        Self { folder: folder.to_owned(), reserve: folder.join("reserve"), reserve_bytes }
+    pub fn of(folder: &Path, reserve_bytes: u64, least_free: u64) -> Self {
+        Self { folder: folder.to_owned(), reserve: folder.join("reserve"), reserve_bytes, least_free }
     }
 
     /// Bytes that may still be written by this user.
@@ -36,37 +34,48 @@ impl Space {
             Ok(file) => self.reserve_bytes.saturating_sub(file.len()),
             Err(_) => self.reserve_bytes,
         };
-        if free < LEAST_FREE + missing {
+        let needed = self.least_free + missing;
+        if free < needed {
             return Err(format!(
                 "only {} MiB are free in {}, {} are needed",
                 free >> 20,
                 self.folder.display(),
-                (LEAST_FREE + missing) >> 20
+                needed.div_ceil(1 << 20)
             ));
         }
         if missing > 0 {
-            self.make().map_err(|e| format!("{}: {e}", self.reserve.display()))?;
+            self.make(self.reserve_bytes).map_err(|e| format!("{}: {e}", self.reserve.display()))?;
         }
         Ok(())
     }
 
-    /// Gives the reserve up if there is little room, so that the database can at least be opened.
-    pub fn give_way(&self) {
-        if self.free().is_ok_and(|free| free < LEAST_FREE) && fs::remove_file(&self.reserve).is_ok() {
-            tracing::warn!(file = %self.reserve.display(), "the disk is full; the reserve was given up");
+    /// Opens the database, which takes room of its own: with what the reserve holds if there is little else. What is
+    /// left of that is held again afterwards, for the next time.
+    pub fn with_reserve<T>(&self, open: impl FnOnce() -> T) -> T {
+        let given_up =
+            self.free().is_ok_and(|free| free < self.least_free) && fs::remove_file(&self.reserve).is_ok();
+        let opened = open();
+        if given_up {
+            tracing::warn!(file = %self.reserve.display(), "the disk is full; the reserve was needed");
+            let left = self.free().map_or(0, |free| free.min(self.reserve_bytes));
+            if left > 0
+                && let Err(error) = self.make(left)
+            {
+                tracing::warn!(%error, "the reserve could not be held again");
+            }
         }
+        opened
     }
 
-    fn make(&self) -> io::Result<()> {
+    fn make(&self, bytes: u64) -> io::Result<()> {
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.reserve)?;
-        let made =
-            match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, self.reserve_bytes) {
-                Ok(()) => Ok(()),
-                // Not every file system can allocate without writing.
-                Err(rustix::io::Errno::OPNOTSUPP) => fill(&mut file, self.reserve_bytes),
-                Err(error) => Err(error.into()),
-            };
+        let made = match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => Ok(()),
+            // Not every file system can allocate without writing.
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(&mut file, bytes),
+            Err(error) => Err(error.into()),
+        };
         if made.is_err() {
             let _ = fs::remove_file(&self.reserve);
         }

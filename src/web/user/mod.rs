@@ -48,13 +48,15 @@ impl Endpoint for Menu {
         let site = &self.0;
         let query = Query::of(&request);
         let suffix = query.prefill();
+        let language = language(site, &request);
         if let Some(kind) = query.command {
-            return Ok(Response::builder()
+            let mut response = Response::builder()
                 .status(StatusCode::SEE_OTHER)
                 .header(header::LOCATION, format!("/{kind}{suffix}"))
-                .finish());
+                .finish();
+            remember_language(&request, language, &mut response);
+            return Ok(response);
         }
-        let language = language(site, &request);
         let settings = site.services.settings.load_full();
         let items = Kind::ALL
             .into_iter()
@@ -75,17 +77,18 @@ impl Endpoint for Menu {
     }
 }
 
+/// Whether all that was begun in this session is done, and something was.
 async fn has_finished(site: &Site, request: &Request, session: SessionId) -> bool {
-    let visitor = Visitor { address: address(request), language: String::new(), session };
+    let visitor = Visitor { address: Some(address(request)), language: None, session };
+    let mut finished = false;
     for kind in Kind::ALL {
-        if let Ok(Place::UnderWay(flow)) = flows::locate(&site.services, &visitor, kind).await {
-            if !matches!(flow.step, Step::Finished(_)) {
-                return false;
-            }
-            return true;
+        match flows::locate(&site.services, &visitor, kind).await {
+            Ok(Place::UnderWay(flow)) if matches!(flow.step, Step::Finished(_)) => finished = true,
+            Ok(Place::Start | Place::Expired) => {}
+            Ok(Place::UnderWay(_)) | Err(_) => return false,
         }
     }
-    false
+    finished
 }
 
 fn is_shown(settings: &Settings, kind: Kind) -> bool {
@@ -124,7 +127,8 @@ impl Endpoint for FlowPages {
                 Err(error) => return Ok(problem::page(site, &language, Some(kind), &error).0),
             },
         };
-        let visitor = Visitor { address: address(&request), language: language.code.clone(), session };
+        let visitor =
+            Visitor { address: Some(address(&request)), language: Some(language.code.clone()), session };
         let query = Query::of(&request);
         let mut response = match draw::current(site, &visitor, &language, kind, &query).await {
             Ok(response) => response,
@@ -145,9 +149,9 @@ impl FlowPages {
         let began = tokio::time::Instant::now();
         let deadline = u64::from(self.site.services.settings.load().security.reply_deadline_ms);
         let response = take::take(&self.site, request, &language, self.kind).await;
-        if deadline > 0 {
-            let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let due = (took / deadline + 1).saturating_mul(deadline);
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(whole) = took.checked_div(deadline) {
+            let due = (whole + 1).saturating_mul(deadline);
             tokio::time::sleep_until(began + Duration::from_millis(due)).await;
         }
         response

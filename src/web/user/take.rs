@@ -44,6 +44,8 @@ struct Taken {
     who: (String, String),
     /// Whether a wrong form is already in the audit log.
     noted: bool,
+    /// Whether the visitor gave up.
+    cancelled: bool,
 }
 
 /// Takes a posted form and answers it.
@@ -53,8 +55,8 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
     let settings = services.settings.load_full();
     let session = crate::web::session(&request);
     let visitor = Visitor {
-        address,
-        language: language.code.clone(),
+        address: Some(address),
+        language: Some(language.code.clone()),
         session: match session.clone().map_or_else(SessionId::new, Ok) {
             Ok(session) => session,
             Err(error) => return problem::page(site, language, Some(kind), &error).0,
@@ -75,7 +77,7 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
     let Some(form) = Form::read(&mut request).await else {
         return StatusCode::REQUEST_TIMEOUT.into();
     };
-    let taken = decide(site, &visitor, session.is_some() && same_site, language, kind, form).await;
+    let taken = decide(site, &visitor, session.is_some() && same_site, kind, form).await;
     answer(site, visitor, language, kind, taken).await
 }
 
@@ -83,11 +85,7 @@ async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, 
     let who = (taken.who.0.as_str(), taken.who.1.as_str());
     let drawn = match taken.result {
         Ok(Next::Moved(fresh)) => {
-            let path = if fresh.is_none() && taken.from_start && taken.noted {
-                "/".to_owned()
-            } else {
-                format!("/{kind}")
-            };
+            let path = if taken.cancelled { "/".to_owned() } else { format!("/{kind}") };
             let mut response =
                 Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, path).finish();
             if let Some(fresh) = fresh {
@@ -130,23 +128,17 @@ async fn note(
 ) {
     let domain = DomainName::new(&domain.chars().take(256).collect::<String>());
     let event = flows::event(&site.services, visitor, kind, Outcome::Failure, (user, &domain), detail);
-    flows::note_failure(&site.services, Event { reference, ..event }).await;
+    flows::note(&site.services, Event { reference, ..event }).await;
 }
 
-async fn decide(
-    site: &Site,
-    visitor: &Visitor,
-    genuine: bool,
-    language: &Language,
-    kind: Kind,
-    mut form: Form,
-) -> Taken {
+async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut form: Form) -> Taken {
     let mut taken = Taken {
         result: Ok(Next::Moved(None)),
         typed: Typed::default(),
         from_start: false,
         who: (String::new(), String::new()),
         noted: false,
+        cancelled: false,
     };
     if form.fault == Some(Problem::BodyTooLarge) && genuine {
         taken.result = Ok(Next::Wrong(Problems::of_form(Problem::BodyTooLarge), None));
@@ -162,16 +154,16 @@ async fn decide(
     let result = match flows::locate(&site.services, visitor, kind).await {
         Err(error) => Err(error),
         Ok(_) if action == "cancel" => {
-            (taken.from_start, taken.noted) = (true, true);
+            taken.cancelled = true;
             flows::cancel(&site.services, visitor, kind).await.map(|()| Next::Moved(None))
         }
         Ok(_) if tag == view::START_TAG => {
             taken.from_start = true;
-            start(site, visitor, language, kind, &mut form, &mut taken).await
+            start(site, visitor, kind, &mut form, &mut taken).await
         }
         Ok(Place::UnderWay(flow)) if view::tag(&flow) == tag => {
             taken.who = (flow.username.clone(), flow.domain.to_string());
-            step(site, visitor, kind, flow, &mut form, &mut taken).await
+            step(site, visitor, kind, *flow, &mut form, &mut taken).await
         }
         // A form of a step that is done, or of an earlier flow: the visitor is put where they are.
         Ok(Place::UnderWay(_)) => Ok(Next::Moved(None)),
@@ -229,7 +221,6 @@ fn identified(
 async fn start(
     site: &Site,
     visitor: &Visitor,
-    language: &Language,
     kind: Kind,
     form: &mut Form,
     taken: &mut Taken,
@@ -248,13 +239,8 @@ async fn start(
     }
     let password = problems.keep(Field::Password, form.take("password").and_then(Password::parse));
     let blank = all_blank(site, form);
-    let answers = answers(
-        site,
-        language,
-        form,
-        taken,
-        &who.as_ref().map(|who| who.name.as_typed().to_owned()).unwrap_or_default(),
-    );
+    let name = who.as_ref().map(|who| who.name.canonical()).unwrap_or_default();
+    let answers = answers(site, form, taken, &name);
     let mut unread = Problems::new();
     close(form, &mut unread);
     let (Some(who), Some(password), true) = (who, password, unread.is_empty()) else {
@@ -287,7 +273,7 @@ async fn step(
             match answer {
                 Some(answer) if problems.is_empty() => {
                     taken.noted = true;
-                    prove::answer(&site.services, visitor, kind, flow, answer).await
+                    prove::answer(&site.services, visitor, kind, &flow, answer).await
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
@@ -317,9 +303,7 @@ async fn step(
         }
         Step::Questions { .. } => {
             let name = flow.username.rsplit('\\').next().unwrap_or_default().to_owned();
-            let language = site.renderer.texts().language(&visitor.language).cloned();
-            let language = language.unwrap_or_else(|| site.renderer.languages()[0].clone());
-            let answers = answers(site, &language, form, taken, &name);
+            let answers = answers(site, form, taken, &name);
             close(form, &mut problems);
             match answers {
                 Ok(answers) if problems.is_empty() => {
@@ -359,13 +343,7 @@ fn all_blank(site: &Site, form: &Form) -> bool {
 }
 
 /// Takes questions, answers and the e-mail address out of the form.
-fn answers(
-    site: &Site,
-    language: &Language,
-    form: &mut Form,
-    taken: &mut Taken,
-    username: &str,
-) -> Result<Answers, Problems> {
+fn answers(site: &Site, form: &mut Form, taken: &mut Taken, username: &str) -> Result<Answers, Problems> {
     let settings = site.services.settings.load();
     let (count, own) = (settings.enroll.questions, settings.enroll.own_questions);
     let mut problems = Problems::new();
@@ -398,22 +376,12 @@ fn answers(
         questions.push(question);
         given.push((text, problems.keep(Field::Answer(n), answer)));
     }
-    let _ = language;
-    let mut judged: Vec<(&str, Option<Answer>)> = Vec::new();
-    let mut texts = Vec::new();
-    for (text, answer) in given {
-        texts.push(text);
-        judged.push(("", answer));
-    }
-    for (slot, text) in judged.iter_mut().zip(&texts) {
-        slot.0 = text;
-    }
     let minimum = settings.enroll.minimum_answer_length as usize;
-    Answer::judge_all(&judged, minimum, username, &mut problems);
+    Answer::judge_all(&given, minimum, username, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let answers = judged.into_iter().map(|(_, answer)| answer);
+    let answers = given.into_iter().map(|(_, answer)| answer);
     let pairs =
         questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?)));
     Ok(Answers { pairs: pairs.collect(), email })

@@ -1,7 +1,10 @@
 use super::*;
 
+mod full_disk;
+mod killed;
+
 fn open(folder: &Path) -> SledEngine {
-    SledEngine::open(folder, &Options { cache: 1 << 20, reserve: 1 << 20 }).unwrap()
+    SledEngine::open(folder, &Options { cache: 1 << 20, reserve: 1 << 20, ..Options::default() }).unwrap()
 }
 
 fn key(text: &str) -> Vec<u8> {
@@ -124,4 +127,64 @@ async fn a_value_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let batch = Batch::new().put(key("a"), vec![0; MAXIMUM_VALUE + 1]);
     assert!(matches!(open(folder.path()).commit(batch).await, Err(Error::TooLarge(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_committers_count_without_losing_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Arc::new(open(folder.path()));
+    engine.commit(Batch::new().put(key("count"), 0_u32.to_be_bytes().to_vec())).await.unwrap();
+    let committers: Vec<_> = (0..64_u32)
+        .map(|committer| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                for turn in 0..5_u32 {
+                    loop {
+                        let seen = engine.find(b"count").await.unwrap().unwrap();
+                        let count = u32::from_be_bytes(seen.clone().try_into().unwrap());
+                        let mine = [committer.to_be_bytes(), turn.to_be_bytes()].concat();
+                        let batch = Batch::new()
+                            .expect_value(key("count"), seen)
+                            .put(key("count"), (count + 1).to_be_bytes().to_vec())
+                            .expect_absent(mine.clone())
+                            .put(mine, vec![]);
+                        match engine.commit(batch).await {
+                            Ok(()) => break,
+                            Err(Error::Conflict) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for committer in committers {
+        committer.await.unwrap();
+    }
+    let count = engine.find(b"count").await.unwrap().unwrap();
+    assert_eq!(u32::from_be_bytes(count.try_into().unwrap()), 64 * 5);
+}
+
+#[tokio::test]
+async fn dropping_it_waits_for_its_thread_and_frees_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..20_u32 {
+        let engine = open(folder.path());
+        engine.commit(Batch::new().put(n.to_be_bytes().to_vec(), key("x"))).await.unwrap();
+        let shared = Arc::downgrade(&engine.shared);
+        drop(engine);
+        assert_eq!(shared.strong_count(), 0, "the writer still has it");
+    }
+}
+
+#[tokio::test]
+async fn a_start_broken_off_twice_before_the_file_was_written_is_no_reason_to_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let file = std::fs::read(folder.path().join("store.id")).unwrap();
+    for _ in 0..3 {
+        drop(open(folder.path()));
+        std::fs::write(folder.path().join("store.id"), &file).unwrap();
+    }
+    drop(open(folder.path()));
 }

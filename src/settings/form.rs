@@ -1,0 +1,106 @@
+//! The forms that texts of the settings may have. Each says what is wrong so that it can follow the text itself.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::ServerName;
+
+/// Any text but none.
+pub fn some(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("must not be empty".into()) } else { Ok(()) }
+}
+
+/// A host name or an IP address, an IPv6 one in brackets.
+fn host(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !text.contains(':') && ServerName::try_from(text).is_ok(),
+    }
+}
+
+/// A host, perhaps with a port: `reset.corp.example`, `192.0.2.1:8443`, `[2001:db8::1]:8443`.
+pub fn authority(text: &str) -> Result<(), String> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => {
+            (name, port.parse::<u16>().ok().filter(|&port| port > 0))
+        }
+        _ => (text, Some(443)),
+    };
+    if host(name) && port.is_some() { Ok(()) } else { Err("is not a host name, perhaps with a port".into()) }
+}
+
+/// How a domain controller is listed: as [`authority`], or an IPv6 address without brackets.
+pub fn controller(text: &str) -> Result<(), String> {
+    if text.trim().parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    authority(text.trim()).map_err(|_| "is not a domain controller's name: host or host:port".into())
+}
+
+/// The DNS name of a domain.
+pub fn dns_name(text: &str) -> Result<(), String> {
+    let sound = host(text) && text.parse::<IpAddr>().is_err() && !text.starts_with('[');
+    if text.is_empty() || sound { Ok(()) } else { Err("is not a DNS name such as corp.example".into()) }
+}
+
+/// The NetBIOS name of a domain: up to 15 characters without those that Windows forbids
+/// (Microsoft, "Naming conventions in Active Directory").
+pub fn netbios_name(text: &str) -> Result<(), String> {
+    if text.chars().count() > 15 || text.contains(|c: char| c.is_control() || "\\/:*?\"<>|. ".contains(c)) {
+        return Err("is not a NetBIOS name such as CORP: up to 15 characters, no dot".into());
+    }
+    Ok(())
+}
+
+/// The name of an attribute in the directory (RFC 4512 1.4, keystring).
+pub fn attribute(text: &str) -> Result<(), String> {
+    let sound = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if sound { Ok(()) } else { Err("is not the name of an attribute".into()) }
+}
+
+/// A language tag as in the names of the texts: `en`, `zh-hans` (BCP 47, in lower case).
+pub fn language(text: &str) -> Result<(), String> {
+    let mut parts = text.split('-');
+    let sound = parts.next().is_some_and(|first| (2..=3).contains(&first.len()))
+        && text
+            .split('-')
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric()));
+    if sound { Ok(()) } else { Err("is not a language such as en or de".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(form: fn(&str) -> Result<(), String>, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert_eq!(form(text), Ok(()), "{text}");
+        }
+        for text in bad {
+            assert!(form(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_form_tells_right_from_wrong() {
+        judge(
+            authority,
+            &["reset", "reset.corp.example:8443", "192.0.2.1", "[2001:db8::1]", "[::1]:8443"],
+            &["", "a:b:c", ":443", "a:99999", "a:0", "::1", "[::1", "a/b", "ü.example", "a b", "user@host"],
+        );
+        judge(
+            controller,
+            &["dc1", " dc1.corp.example. ", "dc1:1636", "2001:db8::1", "[2001:db8::1]:99"],
+            &["", "dc1:", "dc1:x", "[::1", "ldaps://dc1"],
+        );
+        judge(dns_name, &["", "corp.example", "lab"], &["corp example", "192.0.2.1", "[::1]", "a:1", "-"]);
+        judge(
+            netbios_name,
+            &["", "CORP", "A-B_1", "BÜRO"],
+            &["CORP.EXAMPLE", "A B", "A\\B", "ABCDEFGHIJKLMNOP"],
+        );
+        judge(attribute, &["mail", "msDS-cloudExtensionAttribute1"], &["", "1x", "mail)", "*", "a b"]);
+        judge(language, &["en", "zh-hans", "pt-br"], &["", "english", "e", "en-", "../en", "en_us"]);
+        judge(some, &["x"], &["", " "]);
+    }
+}

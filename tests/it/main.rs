@@ -1,0 +1,20 @@
+//! Stories: the whole program in one process, used as people use it. One file a theme.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what it expected by panicking, and a story may be long"
+)]
+
+mod architecture;
+mod bad_input;
+mod contract;
+mod directory_lockout;
+mod flows;
+mod integrity;
+mod proving;
+mod secrets;
+mod trouble;
+mod uniformity;
+mod words;
