@@ -74,11 +74,12 @@ pub fn tag(flow: &Flow) -> String {
     format!("{nonce:016x}{step}")
 }
 
-/// Looking at a page again counts as being there. Written down at most twice a minute; if that fails, the flow only
+/// Looking at a page again counts as being there. Written down seldom; if that fails, the flow only
 /// ends a little earlier.
 async fn stay(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) {
     let now = services.now();
-    if now.since(flow.touched_at) > Duration::from_secs(30) {
+    let idle = services.idle_timeout();
+    if !idle.is_zero() && now.since(flow.touched_at) > Duration::from_secs(30).min(idle / 4) {
         let touched = Flow { touched_at: now, ..flow.clone().into_inner() };
         if let Err(error) = services.store.batch().replace(&visitor.key(kind), flow, &touched).commit().await
         {

@@ -134,18 +134,18 @@ async fn a_flow_survives_a_restart_of_the_program() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_ends_after_idling_and_reading_its_page_keeps_it() {
     let domain = Domain::shared();
-    let server = Server::with(&[domain], &format!("{QUICK}idle_timeout_seconds = 2\n")).await;
+    let server = Server::with(&[domain], &format!("{QUICK}idle_timeout_seconds = 4\n")).await;
     let user = domain.someone().await;
     server.visitor().enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
     let mut visitor = server.visitor();
     let page = visitor.begins("reset", &user.name, "CORP").await;
     for _ in 0..6 {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
         visitor.get("/reset").await.is_at(200, "reset/question");
     }
     let page = visitor.goes_on(&page, &[("answer", ANSWERS[0].1)]).await;
     page.is_at(200, "reset/question");
-    tokio::time::sleep(std::time::Duration::from_millis(2300)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(4500)).await;
     let late = visitor.goes_on(&page, &[("answer", ANSWERS[1].1)]).await;
     late.is_at(403, "reset/error");
     assert!(late.heading().contains("Your time was up"));

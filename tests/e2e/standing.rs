@@ -25,7 +25,7 @@ use super::support::{
 /// Cheap hashes and no limits: what matters is how much happens in a second.
 const BUSY: &str = "[settings.limits]\nrequests_per_address_per_minute = 0\nrequests_per_second_overall = 0\n\
      starts_per_account_per_hour = 0\n\
-     [settings.security]\nreply_deadline_ms = 0\nwrong_answers_until_lockout = 0\nhash_memory_kib = 7168\nhash_passes = 1\n";
+     [settings.security]\nreply_deadline_ms = 0\nwrong_answers_until_lockout = 0\nhash_memory_kib = 7168\nhash_passes = 5\n";
 
 const QUESTIONS: [&str; 8] = [
     "What was the name of your first stuffed toy?",
