@@ -66,7 +66,7 @@ fn privileged(command: &[&str], path: &Path) {
 }
 
 fn open(folder: &Path, reserve: u64, least_free: u64) -> SledEngine {
-    SledEngine::open(folder, &Options { cache: MIB, reserve, least_free }).unwrap()
+    open_again(folder, &Options { cache: MIB, reserve, least_free }).unwrap()
 }
 
 fn record(n: u32) -> Batch {
