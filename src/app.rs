@@ -180,6 +180,7 @@ impl App {
             services: Arc::new(services),
             renderer,
             limits: AddressLimits::default(),
+            noted: AddressLimits::default(),
             hosts,
             demo,
         });

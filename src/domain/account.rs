@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::{clock::Timestamp, field::Problem, password_rules::PasswordPolicy};
@@ -147,14 +146,14 @@ impl LogonName {
         Ok((domain.name.clone(), name))
     }
 
-    /// One spelling for all ways of typing the same unknown name, so that limits on names that don't exist can't be
-    /// got round by changing case or form.
+    /// One spelling for all ways of typing the same unknown name. It folds case only, as directories do: folding more
+    /// would make two spellings one only where no account exists, and so tell where one does.
     pub fn canonical(&self) -> String {
         let name = match self {
             Self::Sam(name) | Self::Upn { sam: Some(name), .. } => name,
             Self::Upn { full, sam: None } => full,
         };
-        name.trim().nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+        name.trim().chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
     }
 
     /// The name as people write it.

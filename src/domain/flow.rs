@@ -72,6 +72,17 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether it went on under a new session a moment ago.
+    pub fn has_just_moved(&self, now: Timestamp) -> bool {
+        self.step == Step::Moved && now.since(self.touched_at) < Duration::from_secs(10)
+    }
+
+    /// The mark it leaves behind when it goes on under a new session.
+    #[must_use]
+    pub fn moved(&self, now: Timestamp) -> Self {
+        Self { step: Step::Moved, touched_at: now, ..self.clone() }
+    }
+
     /// Whether it has ended by idling or by its greatest length. `idle` zero is no idle timeout.
     pub fn is_over(&self, idle: Duration, now: Timestamp) -> bool {
         now.since(self.started_at) > LONGEST_FLOW || (!idle.is_zero() && now.since(self.touched_at) > idle)
@@ -88,6 +99,8 @@ pub enum Step {
     NewPassword {
         /// Whose.
         account: AccountKey,
+        /// When it was proved: an enrollment or a reset since then ends it.
+        proved_at: Timestamp,
     },
     /// Enroll: the password was proven, questions and answers are wanted.
     Questions {
@@ -100,6 +113,9 @@ pub enum Step {
     Writing(Writing),
     /// It is done.
     Finished(Ending),
+    /// It goes on under a new session, since something was proved. What comes late under the old one (a double click)
+    /// is led to the page and does nothing.
+    Moved,
 }
 
 /// The question step.
@@ -107,7 +123,12 @@ pub enum Step {
 pub struct Questions {
     /// Who is counted against.
     pub subject: Subject,
-    /// What is asked, and whether an answer can be right.
+    /// The question. It is kept here, not only in an enrollment, so that showing it takes the same steps for every
+    /// name.
+    pub question: Question,
+    /// How many there are; for the first question how many are usual, since who has answered none may not know.
+    pub total: usize,
+    /// Whether an answer can be right.
     pub asked: Asked,
     /// Marks of the wrong answers given to this question: the same one again (a reload, a double click) is neither
     /// tried nor counted twice.
@@ -128,7 +149,7 @@ pub enum Asked {
         index: usize,
     },
     /// A question for a name that has none; no answer is right.
-    Decoy(Question),
+    Decoy,
 }
 
 /// A write under way.
@@ -150,6 +171,8 @@ pub enum Write {
     Reset {
         /// pwdLastSet before.
         before: i64,
+        /// When the account was proved.
+        proved_at: Timestamp,
         /// Whether a change at next logon is demanded.
         must_change: bool,
     },

@@ -56,6 +56,8 @@ pub enum Allowance {
 
 /// The span within which flows begun are counted.
 const START_WINDOW: Duration = Duration::from_secs(3600);
+/// Wrong passwords in a window where the directory never locks.
+const TRIES_WITHOUT_LOCKOUT: u32 = 10;
 /// The window for wrong passwords where the directory doesn't tell its own.
 const PASSWORD_WINDOW: Duration = Duration::from_secs(1800);
 
@@ -101,8 +103,8 @@ impl Tally {
     /// Spends one try at a password. Called, and made durable, before the directory is asked. For an account, what
     /// the directory has counted itself is taken into account; for a name without one, `account` is `None`.
     ///
-    /// Tries end while two are left until the directory would lock the account; a threshold too small for that
-    /// still allows one, or nobody could ever enroll.
+    /// Tries end while two are left until the directory would lock the account. A threshold of two or three still
+    /// allows one, or nobody could ever enroll; one of one allows none.
     pub fn spend_password(&mut self, account: Option<&Account>, threshold: u32, now: Timestamp) -> Allowance {
         self.touched_at = Some(now);
         let window = account
@@ -112,17 +114,21 @@ impl Tally {
         if self.wrong_password_at.is_none_or(|last| now.since(last) > window) {
             self.wrong_passwords = 0;
         }
-        if threshold > 0 {
-            let tries = threshold.saturating_sub(2).max(1);
-            let counted_there = account.map_or(0, |account| account.effective_bad_password_count(now));
-            if self.wrong_passwords.max(counted_there) >= tries {
-                let last = self
-                    .wrong_password_at
-                    .max(account.and_then(|account| account.bad_password_time))
-                    .unwrap_or(now);
-                return Allowance::Wait((last + window).since(now).max(Duration::from_secs(1)));
-            }
+        let tries = match threshold {
+            // The directory never locks: then only guessing has to be held up here.
+            0 => TRIES_WITHOUT_LOCKOUT,
+            1 => 0,
+            threshold => threshold.saturating_sub(2).max(1),
+        };
+        let counted_there = account.map_or(0, |account| account.effective_bad_password_count(now));
+        if self.wrong_passwords.max(counted_there) >= tries {
+            let last = self
+                .wrong_password_at
+                .max(account.and_then(|account| account.bad_password_time))
+                .unwrap_or(now);
+            return Allowance::Wait((last + window).since(now).max(Duration::from_secs(1)));
         }
+
         self.wrong_passwords += 1;
         self.wrong_password_at = Some(now);
         Allowance::Granted
@@ -200,7 +206,7 @@ mod tests {
 
     #[test]
     fn passwords_stop_while_two_tries_are_left() {
-        for (threshold, tries) in [(5, 3), (10, 8), (3, 1), (2, 1), (1, 1)] {
+        for (threshold, tries) in [(5, 3), (10, 8), (3, 1), (2, 1), (1, 0), (0, 10)] {
             let mut tally = Tally::default();
             let granted =
                 (0..50).filter(|_| tally.spend_password(None, threshold, NOW) == Allowance::Granted).count();

@@ -60,7 +60,7 @@ pub(super) async fn count<T>(
 
 /// Spends one of the tries that may be made at an account's password through Regain. What comes back is also
 /// false when none is left: the caller must then answer exactly as if the password were wrong.
-pub(super) async fn may_try_password(
+async fn may_try_password(
     services: &Services,
     subject: &Subject,
     account: Option<&Account>,
@@ -74,21 +74,23 @@ pub(super) async fn may_try_password(
     Ok(allowance == Allowance::Granted)
 }
 
-/// Tries a password, with the turn of the account held so that parallel tries are counted one after the other.
-/// `None` if it was not tried.
+/// Tries a password. Whoever calls holds the subject's turn, so that parallel tries are counted one after the other.
+/// For a name without an account all is done but the asking. `None` if the password was not tried; else the account as
+/// it was at that moment, and what the directory said.
 pub(super) async fn try_password(
     services: &Services,
     directory: &dyn Directory,
-    subject: &Subject,
-    account: &Account,
+    (subject, _turn): (&Subject, &MutexGuard<'_, ()>),
+    account: Option<&Account>,
     password: &Password,
-) -> Result<Option<PasswordCheck>, Error> {
-    let _turn = services.turns.of(subject).await;
+) -> Result<Option<(Account, PasswordCheck)>, Error> {
     // Read again inside the turn: tries made while waiting for it have counted.
-    let Some(account) = directory.load(account.key.guid).await? else { return Ok(None) };
-    if !may_try_password(services, subject, Some(&account)).await? {
-        return Ok(None);
-    }
+    let account = match account {
+        Some(account) => directory.load(account.key.guid).await?,
+        None => None,
+    };
+    let granted = may_try_password(services, subject, account.as_ref()).await?;
+    let (Some(account), true) = (account, granted) else { return Ok(None) };
     let check = directory.verify_password(&account, password).await;
     match &check {
         Ok(PasswordCheck::LockedOut) => count(services, subject, Tally::refund_password).await?,
@@ -96,5 +98,5 @@ pub(super) async fn try_password(
         Ok(PasswordCheck::Wrong) | Err(_) => {}
         Ok(_) => count(services, subject, Tally::forgive_passwords).await?,
     }
-    Ok(Some(check?))
+    Ok(Some((account, check?)))
 }

@@ -43,15 +43,12 @@ pub async fn begin(
     let directory = services.directory(&who.domain)?;
     let found = directory.find(&who.name).await?;
     let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
-    let check = match &found {
-        Some(account) => attempt::try_password(services, directory, &subject, account, &password).await?,
-        None => {
-            attempt::may_try_password(services, &subject, None).await?;
-            None
-        }
-    };
-    let (Some(account), Some(check)) = (found, check) else {
-        return refuse_password(services, visitor, &who, None, answers).await;
+    let turn = services.turns.of(&subject).await;
+    let tried =
+        attempt::try_password(services, directory, (&subject, &turn), found.as_ref(), &password).await?;
+    drop(turn);
+    let Some((account, check)) = tried else {
+        return refuse_password(services, visitor, &who, found.as_ref(), answers).await;
     };
     match check {
         PasswordCheck::Wrong | PasswordCheck::LockedOut => {
@@ -75,7 +72,8 @@ pub async fn begin(
         domain: who.domain,
         step: Step::Questions { account: account.key.clone() },
     };
-    services.store.batch().insert(&owner.key(Kind::Enroll), &flow).commit().await?;
+    let batch = services.store.batch().put(&visitor.key(Kind::Enroll), &flow.moved(now));
+    batch.insert(&owner.key(Kind::Enroll), &flow).commit().await?;
     match answers {
         None => Ok(Next::Moved(Some(fresh))),
         Some(Err(problems)) => {
@@ -164,7 +162,7 @@ async fn keep(
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
             email: answers.email.clone(),
-            language: Some(visitor.language.clone()),
+            language: visitor.language.clone(),
             enrolled_at: now,
             reset_at: old.as_ref().and_then(|old| old.reset_at),
             unlocked_at: old.as_ref().and_then(|old| old.unlocked_at),

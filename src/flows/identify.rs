@@ -6,10 +6,10 @@ use crate::{
         account::{DomainName, LogonName},
         enrollment::{Enrollment, Question},
         flow::{Asked, Flow, Kind, Questions, Step},
-        lockout::{Allowance, Subject, Tally},
+        lockout::{Allowance, Tally},
         refusal::Refusal,
     },
-    store::keyring::keyed_hash,
+    store::{self, keyring::keyed_hash},
 };
 
 /// A name as typed and understood.
@@ -53,13 +53,17 @@ pub async fn begin_proof(
     if tally.is_some_and(|tally| tally.is_locked(settings.security.wrong_answers_until_lockout)) {
         return Err(Error::Refused(Refusal::RegainLockout));
     }
-    let asked = match (account, enrollment) {
-        (Some(account), Some(enrollment)) if !enrollment.questions.is_empty() => {
-            Asked::Enrolled { account: account.key, enrolled_at: enrollment.enrolled_at, index: 0 }
+    let first = enrollment.as_ref().and_then(|enrollment| enrollment.questions.first());
+    let (question, asked) = match (account, &enrollment, first) {
+        (Some(account), Some(enrollment), Some(first)) => {
+            let asked =
+                Asked::Enrolled { account: account.key, enrolled_at: enrollment.enrolled_at, index: 0 };
+            (first.question.clone(), asked)
         }
-        _ => Asked::Decoy(decoy(services, &subject)),
+        _ => (decoy(services, &who), Asked::Decoy),
     };
-    let step = Step::Question(Questions { subject, asked, tried: Vec::new() });
+    let total = settings.enroll.questions as usize;
+    let step = Step::Question(Questions { subject, question, total, asked, tried: Vec::new() });
     start(services, visitor, kind, who, step).await
 }
 
@@ -84,18 +88,25 @@ async fn start(
         domain: who.domain,
         step,
     };
-    services.store.batch().put(&visitor.key(kind), &flow).commit().await?;
-    Ok(Next::Moved(None))
+    let key = visitor.key(kind);
+    let before = services.store.find::<Flow>(&key).await?;
+    // A write that is not settled is not forgotten because someone begins anew.
+    if before.as_ref().is_some_and(|before| matches!(before.step, Step::Writing(_))) {
+        return Ok(Next::Moved(None));
+    }
+    match services.store.batch().write(&key, before.as_ref(), &flow).commit().await {
+        Ok(()) | Err(store::Error::Conflict) => Ok(Next::Moved(None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The question for a name that has none: always the same for the same name, drawn from the default language's list,
-/// as real ones mostly are.
-fn decoy(services: &Services, subject: &Subject) -> Question {
+/// as real ones mostly are. It hangs on the name as typed, not on an account, which there may or may not be.
+fn decoy(services: &Services, who: &Identified) -> Question {
     let settings = services.settings.load();
     let list = settings.enroll.questions_in(&settings.general.language);
-    let identity: &[u8] = match subject {
-        Subject::Known(account) => account.guid.bytes(),
-        Subject::Unknown { name, .. } => name,
-    };
-    Question::decoy(list, |text| keyed_hash(&services.keys.decoys, &[b"question", identity, text.as_bytes()]))
+    let (domain, name) = (who.domain.as_str(), who.name.canonical());
+    Question::decoy(list, |text| {
+        keyed_hash(&services.keys.decoys, &[b"question", domain.as_bytes(), name.as_bytes(), text.as_bytes()])
+    })
 }

@@ -107,10 +107,10 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 /// Who is on the other side.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// The address the visitor comes from.
-    pub address: IpAddr,
-    /// The language of the pages.
-    pub language: String,
+    /// The address the visitor comes from; `None` if nobody is there and a job acts in the visitor's stead.
+    pub address: Option<IpAddr>,
+    /// The language of the pages, if someone reads them.
+    pub language: Option<String>,
     /// The browser's session.
     pub session: SessionId,
 }
@@ -224,7 +224,7 @@ pub fn event(
     Event {
         at: services.now(),
         outcome,
-        source: "web".into(),
+        source: if visitor.address.is_some() { "web" } else { "job" }.into(),
         user: who.0.chars().take(256).collect(),
         domain: who.1.to_string(),
         action: match kind {
@@ -234,7 +234,7 @@ pub fn event(
             Kind::Change => Action::Change,
         },
         detail: detail.into(),
-        source_ip: Some(visitor.address),
+        source_ip: visitor.address,
         source_user: None,
         account: None,
         reference: None,

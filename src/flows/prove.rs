@@ -8,6 +8,7 @@ use crate::{
         account::AccountKey,
         answer::{Answer, AnswerHash, HashCost},
         audit::{Action, Event, Outcome},
+        clock::Timestamp,
         enrollment::Enrollment,
         field::{Field, Problem, Problems},
         flow::{Asked, Flow, Kind, Questions, Step},
@@ -29,6 +30,7 @@ pub struct Reset;
 #[derive(Debug)]
 pub struct Verified<Purpose> {
     account: AccountKey,
+    proved_at: Timestamp,
     purpose: PhantomData<Purpose>,
 }
 
@@ -36,7 +38,9 @@ impl Verified<Reset> {
     /// The proof that a flow's step carries.
     pub(super) fn of(flow: &Flow) -> Option<Self> {
         match &flow.step {
-            Step::NewPassword { account } => Some(Self { account: account.clone(), purpose: PhantomData }),
+            Step::NewPassword { account, proved_at } => {
+                Some(Self { account: account.clone(), proved_at: *proved_at, purpose: PhantomData })
+            }
             _ => None,
         }
     }
@@ -46,6 +50,11 @@ impl<Purpose> Verified<Purpose> {
     /// Whose proof it is.
     pub const fn account(&self) -> &AccountKey {
         &self.account
+    }
+
+    /// When it was proved.
+    pub const fn proved_at(&self) -> Timestamp {
+        self.proved_at
     }
 }
 
@@ -87,7 +96,9 @@ pub async fn answer(
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
             if index + 1 < enrollment.questions.len() {
                 attempt::count(services, &subject, Tally::refund_answer).await?;
-                let next = Questions { subject, asked: at, tried: Vec::new() };
+                let question = enrollment.questions[index + 1].question.clone();
+                let total = enrollment.questions.len();
+                let next = Questions { subject, question, total, asked: at, tried: Vec::new() };
                 return advance(services, visitor, kind, &flow, Step::Question(next)).await;
             }
             attempt::count(services, &subject, Tally::forgive_answers).await?;
@@ -132,7 +143,7 @@ async fn present(
 fn mark(services: &Services, flow: &Flow, questions: &Questions, answer: &Answer) -> [u8; 8] {
     let index = match &questions.asked {
         Asked::Enrolled { index, .. } => *index as u64,
-        Asked::Decoy(_) => 0,
+        Asked::Decoy => 0,
     };
     let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, &index.to_be_bytes(), answer.bytes()]);
     let mut mark = [0; 8];
@@ -255,11 +266,12 @@ async fn proven(
         Kind::Unlock => return unlock::carry_out(services, visitor, owner, flow, found).await,
         Kind::Reset => {
             super::reset::require_due(services, enrollment, &found).map_err(Error::Refused)?;
-            Flow { step: Step::NewPassword { account }, touched_at: now, ..flow.clone().into_inner() }
+            let step = Step::NewPassword { account, proved_at: now };
+            Flow { step, touched_at: now, ..flow.clone().into_inner() }
         }
         Kind::Enroll | Kind::Change => return Err(Error::Internal("this flow asks no questions".into())),
     };
-    let batch = services.store.batch().remove(&visitor.key(kind), flow);
+    let batch = services.store.batch().replace(&visitor.key(kind), flow, &flow.moved(now));
     match batch.insert(&owner.key(kind), &moved).commit().await {
         Ok(()) => Ok(Next::Moved(Some(fresh))),
         Err(store::Error::Conflict) => Ok(Next::Moved(None)),

@@ -15,6 +15,7 @@ use crate::{
         enrollment::Enrollment,
         field::{Field, Problems},
         flow::{Ending, Flow, Kind, Step, Write},
+        lockout::{Subject, Tally},
         permission::require_served,
         refusal::Refusal,
         secret::Password,
@@ -60,6 +61,21 @@ pub async fn finish(
     set_password(services, visitor, &flow, proof, new).await
 }
 
+/// A proof is as good as the enrollment it was made against: enrolling again, another reset or a Regain lockout since
+/// then ends it, in whatever browser it was made.
+async fn require_current(services: &Services, proof: &Verified<Reset>) -> Result<(), Error> {
+    let limit = services.settings.load().security.wrong_answers_until_lockout;
+    let subject = Subject::Known(proof.account().clone());
+    if services.store.find::<Tally>(&subject).await?.is_some_and(|tally| tally.is_locked(limit)) {
+        return Err(Error::Refused(Refusal::RegainLockout));
+    }
+    let current = services.store.find::<Enrollment>(proof.account()).await?.is_some_and(|enrollment| {
+        enrollment.enrolled_at <= proof.proved_at()
+            && enrollment.reset_at.is_none_or(|reset_at| reset_at <= proof.proved_at())
+    });
+    if current { Ok(()) } else { Err(Error::Refused(Refusal::SessionExpired)) }
+}
+
 async fn set_password(
     services: &Services,
     visitor: &Visitor,
@@ -80,15 +96,20 @@ async fn set_password(
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let settings = services.settings.load_full();
+    require_current(services, &proof).await?;
     let options = ResetOptions {
         must_change_at_logon: settings.security.must_change_after_reset && !account.password_never_expires,
         enforce_history: settings.security.enforce_history,
     };
-    let what = Write::Reset { before: account.password_last_set, must_change: options.must_change_at_logon };
+    let what = Write::Reset {
+        before: account.password_last_set,
+        proved_at: proof.proved_at(),
+        must_change: options.must_change_at_logon,
+    };
     let intended = write::intend(services, (visitor, visitor), Kind::Reset, flow, &account, what).await?;
     let Some(writing) = intended else { return Ok(Next::Moved(None)) };
     let result = directory.reset_password(&account, &new, options).await;
     let ending = Ending::Reset { must_change: options.must_change_at_logon };
-    let back = Step::NewPassword { account: key };
+    let back = Step::NewPassword { account: key, proved_at: proof.proved_at() };
     write::conclude(services, visitor, Kind::Reset, &writing, &account, (ending, Some(back)), result).await
 }

@@ -34,16 +34,20 @@ pub async fn settle(
 ) -> Result<Settled, Error> {
     let Step::Writing(writing) = &flow.step else { return Ok(Settled::Open) };
     let directory = services.directory(&writing.account.domain)?;
-    let Some(account) = directory.load(writing.account.guid).await? else { return Ok(Settled::Open) };
-    let now_set = account.password_last_set;
-    let done = match writing.what {
-        Write::Reset { before, must_change } if now_set != before => Some(Ending::Reset { must_change }),
-        Write::Change { before } if now_set != before => Some(Ending::Changed),
-        Write::Unlock if !account.locked => Some(Ending::Unlocked { was_locked: true }),
+    let found = directory.load(writing.account.guid).await?;
+    // An account that is gone has nothing left to be found out; what was sent may have come before.
+    let now_set = found.as_ref().map(|account| account.password_last_set);
+    let locked = found.as_ref().is_some_and(|account| account.locked);
+    let done = match (&writing.what, now_set) {
+        (Write::Reset { before, must_change, .. }, Some(now)) if now != *before => {
+            Some(Ending::Reset { must_change: *must_change })
+        }
+        (Write::Change { before }, Some(now)) if now != *before => Some(Ending::Changed),
+        (Write::Unlock, Some(_)) if !locked => Some(Ending::Unlocked { was_locked: true }),
         _ => None,
     };
-    if let Some(ending) = done {
-        if let Err(error) = write::finish(services, visitor, kind, flow, &account, ending).await {
+    if let (Some(ending), Some(account)) = (done, &found) {
+        if let Err(error) = write::finish(services, visitor, kind, flow, account, ending).await {
             tracing::error!(%error, account = %account.key.guid, "done in the directory, but not yet noted here");
         }
         return Ok(Settled::Done(ending));
@@ -52,7 +56,9 @@ pub async fn settle(
         return Ok(Settled::Open);
     }
     let back = match writing.what {
-        Write::Reset { .. } => Some(Step::NewPassword { account: writing.account.clone() }),
+        Write::Reset { proved_at, .. } => {
+            Some(Step::NewPassword { account: writing.account.clone(), proved_at })
+        }
         Write::Change { .. } => Some(Step::Credentials),
         Write::Unlock => None,
     };

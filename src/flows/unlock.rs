@@ -5,6 +5,7 @@ use crate::{
     domain::{
         account::Account,
         flow::{Ending, Flow, Kind, Write},
+        refusal::Service,
     },
     store::Found,
 };
@@ -23,5 +24,13 @@ pub(super) async fn carry_out(
     // Also when it doesn't look locked: another controller may know better, and it does no harm.
     let result = services.directory(&account.key.domain)?.unlock(&account).await;
     let ending = Ending::Unlocked { was_locked: account.locked };
-    write::conclude(services, &owner, Kind::Unlock, &writing, &account, (ending, None), result).await
+    match write::conclude(services, &owner, Kind::Unlock, &writing, &account, (ending, None), result).await {
+        // What became of it is shown where the flow is now: under the new session, which only an answer that moves
+        // on hands out.
+        Err(Error::Unavailable(Service::Outcome, text)) => {
+            tracing::warn!(account = %account.key.guid, text, "the outcome of an unlock is unknown");
+            Ok(Next::Moved(Some(owner.session)))
+        }
+        other => other,
+    }
 }

@@ -61,13 +61,14 @@ pub fn tag(flow: &Flow) -> String {
     let step = match &flow.step {
         Step::Question(questions) => match &questions.asked {
             Asked::Enrolled { index, .. } => format!("q{index}"),
-            Asked::Decoy(_) => "q0".into(),
+            Asked::Decoy => "q0".into(),
         },
         Step::NewPassword { .. } => "p".into(),
         Step::Questions { .. } => "e".into(),
         Step::Credentials => "c".into(),
         Step::Writing(_) => "w".into(),
         Step::Finished(_) => "f".into(),
+        Step::Moved => "m".into(),
     };
     let nonce = u64::from_be_bytes(flow.nonce);
     format!("{nonce:016x}{step}")
@@ -108,25 +109,13 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
     let tag = tag(&flow);
     let view = match &flow.step {
         Step::Question(questions) => {
-            let expected = services.settings.load().enroll.questions as usize;
-            match &questions.asked {
-                Asked::Decoy(question) => {
-                    View::Question { question: question.clone(), number: 1, total: expected }
-                }
-                Asked::Enrolled { account, enrolled_at, index } => {
-                    match enroll::present(services, account).await? {
-                        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => {
-                            let Some(asked) = enrollment.questions.get(*index) else { return Ok(start()) };
-                            // How many there really are is told only to who has answered one.
-                            let total = if *index == 0 { expected } else { enrollment.questions.len() };
-                            View::Question { question: asked.question.clone(), number: index + 1, total }
-                        }
-                        _ => return Ok(start()),
-                    }
-                }
-            }
+            let number = match &questions.asked {
+                Asked::Enrolled { index, .. } => index + 1,
+                Asked::Decoy => 1,
+            };
+            View::Question { question: questions.question.clone(), number, total: questions.total }
         }
-        Step::NewPassword { account } => {
+        Step::NewPassword { account, .. } => {
             match services.directory(&account.domain)?.load(account.guid).await? {
                 Some(account) => View::NewPassword(Box::new(account)),
                 None => return Err(Error::Refused(Refusal::AccountNotServed)),
@@ -137,7 +126,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             present: enroll::present(services, account).await?,
         },
         Step::Credentials => View::Credentials { username: flow.username.clone() },
-        Step::Writing(_) => return Ok(start()),
+        Step::Writing(_) | Step::Moved => return Ok(start()),
         Step::Finished(ending) => View::Finished(*ending),
     };
     Ok(Shown { view, tag })

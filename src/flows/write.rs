@@ -31,7 +31,7 @@ pub(super) async fn intend(
     let batch = if visitor.key(kind) == owner.key(kind) {
         batch.replace(&visitor.key(kind), flow, &next)
     } else {
-        batch.remove(&visitor.key(kind), flow).insert(&owner.key(kind), &next)
+        batch.replace(&visitor.key(kind), flow, &flow.moved(now)).insert(&owner.key(kind), &next)
     };
     match batch.commit().await {
         Ok(()) => Ok(services.store.find::<Flow>(&owner.key(kind)).await?),
@@ -53,19 +53,24 @@ pub(super) async fn finish(
     let done = audit(services, visitor, kind, Outcome::Success, account, "");
     let finished =
         Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
+    let mut with_flow = true;
     loop {
-        let mut batch = services.store.batch().replace(&key, flow, &finished).event(&done);
+        let mut batch = services.store.batch().event(&done);
+        if with_flow {
+            batch = batch.replace(&key, flow, &finished);
+        }
         if let Some(found) = services.store.find::<Enrollment>(&account.key).await? {
             let dated = dated(&found, services, visitor, account, ending);
             batch = batch.replace(&account.key, &found, &dated);
         }
         match batch.commit().await {
             Ok(()) => return Ok(()),
-            // Either the enrollment was written in between, then once more; or the flow was settled by another
-            // request, then all is done.
+            // The enrollment was written in between, then once more; or the flow was settled by another request, then
+            // all is done; or the flow is gone, then event and date must not go with it.
             Err(store::Error::Conflict) => match services.store.find::<Flow>(&key).await? {
                 Some(now) if now.step == flow.step => {}
-                _ => return Ok(()),
+                Some(now) if matches!(now.step, Step::Finished(_)) => return Ok(()),
+                _ => with_flow = false,
             },
             Err(error) => return Err(error.into()),
         }
@@ -82,7 +87,9 @@ fn dated(
     let now = Some(services.now());
     let mut enrollment = found.clone().into_inner();
     enrollment.account_name.clone_from(&account.sam_account_name);
-    enrollment.language = Some(visitor.language.clone());
+    if let Some(language) = &visitor.language {
+        enrollment.language = Some(language.clone());
+    }
     match ending {
         Ending::Reset { .. } => enrollment.reset_at = now,
         Ending::Unlocked { .. } => enrollment.unlocked_at = now,

@@ -1,7 +1,7 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
 //! names that don't exist are forgotten.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ const ROUND: Duration = Duration::from_secs(60);
 const PAGE: usize = 50;
 /// Counts of names that don't exist are kept so long after they were last touched.
 const FORGET_NAMES: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// So long if nothing but beginnings was counted, which are counted by the hour.
+const FORGET_BEGINNINGS: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Makes the rounds until `shutdown`; the first at once, so that what an earlier run left open is settled.
 pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
@@ -78,7 +80,7 @@ async fn end_flows(services: &Services) -> Result<(), store::Error> {
 /// The one whose flow it is, as far as its key tells.
 fn absent_visitor(key: &[u8]) -> Option<Visitor> {
     let session = SessionId::of_record(key.get(1..33)?.try_into().ok()?);
-    Some(Visitor { address: IpAddr::from([0, 0, 0, 0]), language: String::new(), session })
+    Some(Visitor { address: None, language: None, session })
 }
 
 /// Forgets counts of names that don't exist, long after they were last touched.
@@ -93,7 +95,10 @@ async fn forget_names(services: &Services) -> Result<(), store::Error> {
         let mut removed = 0;
         for (key, tally) in page {
             if store::is_unknown_subject(&key)
-                && tally.touched_at.is_none_or(|touched| now.since(touched) > FORGET_NAMES)
+                && tally.touched_at.is_none_or(|touched| {
+                    let counts = tally.wrong_answers > 0 || tally.wrong_passwords > 0;
+                    now.since(touched) > if counts { FORGET_NAMES } else { FORGET_BEGINNINGS }
+                })
             {
                 batch = batch.remove_raw(key, &tally);
                 removed += 1;

@@ -19,7 +19,10 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    directory::{Directory, demo::DemoDirectory},
+    directory::{
+        Directory,
+        demo::{DemoDirectory, SAMPLE_USERS, SampleUser, Standing},
+    },
     domain::{
         account::{Account, AccountKey, LogonName},
         audit::Event,
@@ -48,6 +51,7 @@ pub struct Setup {
     settings: Settings,
     domains: usize,
     demo: bool,
+    hash_queue: usize,
 }
 
 impl Setup {
@@ -72,6 +76,13 @@ impl Setup {
         self
     }
 
+    /// Lets so many hashes be computed or wait at a time.
+    #[must_use]
+    pub const fn with_hash_queue(mut self, longest: usize) -> Self {
+        self.hash_queue = longest;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestApp {
         let clock = Arc::new(ManualClock::default());
@@ -89,6 +100,7 @@ impl Setup {
                 store_mood: Arc::default(),
                 settings: Mutex::new(self.settings),
                 demo: self.demo,
+                hash_queue: self.hash_queue,
                 running: RwLock::new(None),
             }),
         };
@@ -117,6 +129,7 @@ struct Shared {
     store_mood: Arc<Mutex<StoreMood>>,
     settings: Mutex<Settings>,
     demo: bool,
+    hash_queue: usize,
     running: RwLock<Option<Running>>,
 }
 
@@ -137,7 +150,7 @@ impl TestApp {
         settings.limits.requests_per_address_per_minute = 0;
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
-        Setup { settings, domains: 2, demo: false }
+        Setup { settings, domains: 2, demo: false, hash_queue: 1024 }
     }
 
     async fn start(&self) {
@@ -154,7 +167,7 @@ impl TestApp {
             store,
             keys: Arc::new(keys),
             clock: Arc::clone(&self.shared.clock) as Arc<dyn Clock>,
-            hashing: HashPool::new(2, 1024),
+            hashing: HashPool::new(2, self.shared.hash_queue),
             settings: ArcSwap::from_pointee(
                 self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),
@@ -164,6 +177,7 @@ impl TestApp {
             services: Arc::new(services),
             renderer: Renderer::new().unwrap(),
             limits: AddressLimits::default(),
+            noted: AddressLimits::default(),
             hosts: vec![HOST.to_owned()],
             demo: self.shared.demo,
         });
@@ -239,6 +253,14 @@ impl TestApp {
     /// All directories behave like that from now on.
     pub fn directories_behave(&self, mood: DirectoryMood) {
         self.shared.directories.iter().for_each(|one| one.behave(mood));
+    }
+
+    /// A sample user of DEMO stands otherwise in the directory from now on.
+    pub fn becomes(&self, name: &str, standing: Standing) {
+        let user = SAMPLE_USERS.iter().find(|user| user.domain == "DEMO" && user.name == name).unwrap();
+        let demo = self.directory("DEMO").demo();
+        assert!(demo.remove(name));
+        demo.add(&SampleUser { standing, ..*user }, 0);
     }
 
     /// The store behaves like that from now on.

@@ -39,6 +39,10 @@ pub fn is_same_site(request: &Request, hosts: &[String]) -> bool {
     let origin = value(header::ORIGIN);
     fetch_site.is_none_or(|site| site == "same-origin" || site == "none")
         && origin.is_none_or(|origin| {
+            // A browser that hides its origin, by its user's choice, may still vouch for it.
+            if origin == "null" {
+                return fetch_site == Some("same-origin");
+            }
             origin
                 .strip_prefix("https://")
                 .is_some_and(|host| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
@@ -77,6 +81,9 @@ mod tests {
         {
             assert!(!from("origin", origin), "{origin}");
         }
+        let vouched =
+            Request::builder().header("origin", "null").header("sec-fetch-site", "same-origin").finish();
+        assert!(is_same_site(&vouched, &hosts));
         for site in ["cross-site", "same-site"] {
             assert!(!from("sec-fetch-site", site), "{site}");
         }

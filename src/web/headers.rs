@@ -25,7 +25,9 @@ const ALWAYS: [(&str, &str); 10] = [
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    // Not "no-referrer": with it browsers send their own forms with `Origin: null` (Fetch, "append a request Origin
+    // header").
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-embedder-policy", "require-corp"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -65,6 +67,8 @@ impl<E: Endpoint> Endpoint for Guard<E> {
                     refuse(Refusal::NotFound)
                 }
                 Err(error) if error.is::<MethodNotAllowedError>() => refuse(Refusal::MethodUnknown),
+                // An address that can't be understood is not there either.
+                Err(error) if error.status().is_client_error() => refuse(Refusal::NotFound),
                 Err(error) => {
                     let internal = Error::Internal(error.to_string());
                     problem::page(site, &language, None, &internal).0

@@ -39,6 +39,8 @@ pub struct Site {
     pub renderer: Renderer,
     /// Who may ask how often.
     pub limits: limit::AddressLimits,
+    /// Whose refused forms are written down how often: nobody may fill the disk with them.
+    pub noted: limit::AddressLimits,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.

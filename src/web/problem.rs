@@ -55,6 +55,14 @@ const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
     }
 }
 
+/// Whether trying again may lead anywhere: most refusals stay as they are.
+const fn is_worth_another_try(error: &Error) -> bool {
+    !matches!(error, Error::Refused(refusal) if !matches!(
+        refusal,
+        Refusal::RateLimited { .. } | Refusal::SessionExpired | Refusal::FormForged
+    ))
+}
+
 /// The page of an error, and the reference number on it. The visitor sees no cause; the log has it, once.
 pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error) -> (Response, String) {
     let reference = reference();
@@ -77,16 +85,21 @@ pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error)
         Error::Refused(Refusal::ResetTooSoon { days }) => days.to_string(),
         _ => seconds.to_string(),
     };
-    let values = [("days", count.as_str()), ("seconds", count.as_str())];
+    let minutes = seconds.div_ceil(60).to_string();
+    let values = [("days", count.as_str()), ("seconds", count.as_str()), ("minutes", minutes.as_str())];
     let text =
         |part: &str| site.renderer.texts().text(&language.code, &format!("refusal.{code}.{part}"), &values);
     let words = Words {
         kind: tone,
         title: text("title"),
         text: text("text"),
-        next: text("next"),
+        // Nobody counts in seconds for long.
+        next: text(if tone == "limit" && seconds > 120 { "next_minutes" } else { "next" }),
         reference: reference.clone(),
-        retry_href: kind.map(|kind| format!("/{kind}")).unwrap_or_default(),
+        retry_href: kind
+            .filter(|_| is_worth_another_try(error))
+            .map(|kind| format!("/{kind}"))
+            .unwrap_or_default(),
         retry_after: seconds,
     };
     let page = page::Page::new(site, language, kind.map_or("menu", Kind::as_str), "error");

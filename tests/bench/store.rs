@@ -159,7 +159,9 @@ pub async fn questions_asked(data: &Path, count: usize) -> Vec<String> {
         name[..8].copy_from_slice(&n.to_be_bytes());
         let questions = Questions {
             subject: Subject::Unknown { domain: domain.clone(), name },
-            asked: Asked::Decoy(Question::write("What was your nickname as a child?").unwrap()),
+            question: Question::write("What was your nickname as a child?").unwrap(),
+            total: 3,
+            asked: Asked::Decoy,
             tried: Vec::new(),
         };
         let flow = Flow {

@@ -147,6 +147,7 @@ async fn a_write_that_was_lost_itself_stays_unknown_for_now_and_is_never_repeate
 async fn a_program_killed_in_the_middle_of_a_write_finds_out_what_became_of_it() {
     let domain = Domain::shared();
     let (relay, mut server, mut visitor, user, page) = behind_a_wire().await;
+    let before = domain.state(&user).await.unwrap().pwd_last_set;
     relay.swallow_after(2, 1);
     let mut sender = visitor.clone();
     let sent = tokio::spawn(async move {
@@ -155,7 +156,6 @@ async fn a_program_killed_in_the_middle_of_a_write_finds_out_what_became_of_it()
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         sender.post("/reset", &fields).await
     });
-    let before = domain.state(&user).await.unwrap().pwd_last_set;
     while domain.state(&user).await.unwrap().pwd_last_set == before {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

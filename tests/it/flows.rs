@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use regain::{
-    directory::demo::SAMPLE_PASSWORD,
+    directory::demo::{SAMPLE_PASSWORD, Standing},
     domain::audit::{Action, Outcome},
     testing::{Page, TestApp, Visitor},
 };
@@ -426,14 +426,51 @@ async fn friendly_messages_say_that_one_is_not_enrolled() {
 }
 
 #[tokio::test]
-async fn an_account_that_was_disabled_after_enrolling_is_refused_when_proved() {
-    let (app, mut ivan) = TestApp::new().with_user("ivan").await;
-    ivan = ivan.of("LAB");
-    ivan.enrolls().await;
-    app.directory("LAB").demo().remove("ivan");
-    // Gone between the questions and the end.
-    let page = ivan.elsewhere().begins("reset").await;
-    assert_eq!(page.step(), "question");
+async fn whoever_enrolled_and_was_refused_since_is_told_so_after_the_last_answer_only() {
+    for (standing, said) in [
+        (Standing::Disabled, "switched off"),
+        (Standing::AccountExpired, "has expired"),
+        (Standing::Administrator, "Not for administrators"),
+    ] {
+        for flow in ["reset", "unlock"] {
+            let (app, mut alice) = TestApp::new().with_user("alice").await;
+            alice.enrolls().await;
+            app.becomes("alice", standing);
+            let mut alice = alice.elsewhere();
+            alice.begins(flow).await;
+            for number in 1..=3 {
+                let page = alice.answers("wrong").await;
+                assert_eq!((page.code(), page.step().as_str()), (422, "question"), "{number}");
+                let answer = alice.right_answer();
+                let page = alice.answers(&answer).await;
+                if number < 3 {
+                    assert_eq!(page.step(), "question");
+                } else {
+                    is_refused(&page, flow);
+                    assert!(page.text().contains(said), "{}", page.text());
+                }
+            }
+            assert_eq!(app.directory("DEMO").writes(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_refused_after_it_was_proved_is_not_written_to() {
+    for standing in [Standing::Disabled, Standing::Administrator] {
+        let (app, mut alice) = TestApp::new().with_user("alice").await;
+        alice.enrolls().await;
+        alice.proves("reset").await;
+        let mut enrolling = alice.elsewhere();
+        enrolling.open("/enroll").await;
+        enrolling.submit(&[("username", "alice"), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)]).await;
+        app.becomes("alice", standing);
+        is_refused(&alice.submit(&[("new_password", NEW), ("confirm_password", NEW)]).await, "reset");
+        let fields = alice.elsewhere().fills_enroll().await;
+        let fields: Vec<_> = fields.iter().skip(3).map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        is_refused(&enrolling.submit(&fields).await, "enroll");
+        assert_eq!(app.directory("DEMO").writes(), 0);
+    }
 }
 
 #[tokio::test]

@@ -369,3 +369,23 @@ async fn so_many_resets_and_unlocks_may_be_begun_for_one_name_in_an_hour() {
     app.advance(Duration::from_secs(3601));
     assert_eq!(app.visitor("alice").begins("reset").await.code(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_flows_begun_holds_for_those_begun_at_the_same_time() {
+    for name in ["alice", "nobody"] {
+        let (_app, visitor) =
+            TestApp::new().with_settings(|s| s.limits.starts_per_account_per_hour = 3).with_user(name).await;
+        let running: Vec<_> = (0..20)
+            .map(|_| {
+                let mut visitor = visitor.elsewhere();
+                tokio::spawn(async move { visitor.begins("unlock").await.code() })
+            })
+            .collect();
+        let mut codes = Vec::new();
+        for one in running {
+            codes.push(one.await.unwrap());
+        }
+        assert_eq!(codes.iter().filter(|code| **code == 200).count(), 3, "{codes:?}");
+        assert_eq!(codes.iter().filter(|code| **code == 429).count(), 17, "{codes:?}");
+    }
+}

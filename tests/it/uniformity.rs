@@ -1,1 +1,209 @@
-//! TODO
+//! An outsider learns nothing of an account from the pages (R5.7).
+
+use std::time::Duration;
+
+use regain::{
+    directory::demo::{SAMPLE_PASSWORD, Standing},
+    testing::{Page, TestApp, Visitor},
+};
+
+/// What a stranger may type: a name nobody has, one not enrolled, and people of every standing.
+const NAMES: [(&str, bool); 12] = [
+    ("nobody", false),
+    ("o'brien", false),
+    ("alice", true),
+    ("bob", false),
+    ("dave", false),
+    ("erin", true),
+    ("carol", true),
+    ("grace", false),
+    ("admin", false),
+    // These enroll first, and are locked out, disabled and made administrators then.
+    ("frank", true),
+    ("heidi", true),
+    ("müller", true),
+];
+
+async fn people() -> (TestApp, Vec<Visitor>) {
+    let app = TestApp::new().start().await;
+    let mut visitors = Vec::new();
+    for (name, enrolled) in NAMES {
+        let mut visitor = app.visitor(name);
+        if enrolled {
+            visitor.enrolls().await;
+        }
+        visitors.push(visitor.elsewhere());
+    }
+    app.becomes("frank", Standing::LockedOut);
+    app.becomes("heidi", Standing::Disabled);
+    app.becomes("müller", Standing::Administrator);
+    (app, visitors)
+}
+
+/// The page but for token, reference, the name that was typed, and the question.
+fn masked(page: &Page, name: &str) -> String {
+    let mut html = page.masked();
+    if let Some(question) = page.question() {
+        let at = html.find("<label class=\"asked\"").unwrap();
+        let end = at + html[at..].find("</label>").unwrap();
+        assert!(question.ends_with('?'));
+        html.replace_range(at..end, "");
+    }
+    let escaped = name.replace('\'', "&#x27;");
+    html.replace(&format!(">{escaped}<"), ">NAME<").replace(&format!("\"{escaped}\""), "\"NAME\"")
+}
+
+fn are_alike(pages: &[(Page, String)]) {
+    for (page, name) in &pages[1..] {
+        let (first, first_name) = &pages[0];
+        assert_eq!(page.status, first.status, "{name}: {}", page.text());
+        assert_eq!(masked(page, name), masked(first, first_name), "{name} and {first_name}");
+        let headers = |page: &Page| {
+            let mut headers = page.masked_headers();
+            headers.retain(|(name, _)| name != "content-length");
+            headers
+        };
+        assert_eq!(headers(page), headers(first), "{name} and {first_name}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_steps_of_reset_and_unlock_are_alike_for_every_name() {
+    for flow in ["reset", "unlock"] {
+        let (_app, visitors) = people().await;
+        let mut steps: Vec<Vec<(Page, String)>> = vec![Vec::new(); 8];
+        for visitor in visitors {
+            let mut visitor = visitor.elsewhere();
+            let name = visitor.name.clone();
+            visitor.open(&format!("/{flow}")).await;
+            let posted = visitor.post(&[("username", &name), ("domain", "DEMO")]).await;
+            steps[0].push((posted, name.clone()));
+            let page = visitor.open(&format!("/{flow}")).await;
+            steps[1].push((page, name.clone()));
+            for number in 0..5 {
+                let page = visitor.submit(&[("answer", &format!("guess {number}"))]).await;
+                steps[2 + number].push((page, name.clone()));
+            }
+            let page = visitor.elsewhere().begins(flow).await;
+            steps[7].push((page, name));
+        }
+        let codes: Vec<u16> = steps.iter().map(|pages| pages[0].0.code()).collect();
+        assert_eq!(codes, [303, 200, 422, 422, 422, 422, 403, 403]);
+        for pages in &steps {
+            are_alike(pages);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_answered_alike_for_every_name() {
+    let (_app, visitors) = people().await;
+    let mut enrolling: Vec<Vec<(Page, String)>> = vec![Vec::new(); 6];
+    let mut changing: Vec<Vec<(Page, String)>> = vec![Vec::new(); 8];
+    for visitor in visitors {
+        let name = visitor.name.clone();
+        let mut stranger = visitor.elsewhere();
+        for step in &mut enrolling[..3] {
+            let fields = stranger.elsewhere().fills_enroll().await;
+            stranger.open("/enroll").await;
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(n, v)| (n.as_str(), if n == "password" { "Wrong-Horse-1" } else { v.as_str() }))
+                .collect();
+            step.push((stranger.submit(&fields).await, name.clone()));
+        }
+        for step in &mut enrolling[3..] {
+            stranger.open("/enroll").await;
+            let fields = [("username", name.as_str()), ("domain", "DEMO"), ("password", "Wrong-Horse-2")];
+            step.push((stranger.submit(&fields).await, name.clone()));
+        }
+        let mut stranger = visitor.elsewhere();
+        changing[0].push((stranger.begins("change").await, name.clone()));
+        for (step, new) in changing[1..].iter_mut().zip([
+            "Battery-Staple-2",
+            "short",
+            "Alice-Example-1",
+            "Battery-Staple-2",
+            SAMPLE_PASSWORD,
+            "alllowercase",
+            "Battery-Staple-2",
+        ]) {
+            let old = "Wrong-Horse-3";
+            let fields = [("old_password", old), ("new_password", new), ("confirm_password", new)];
+            step.push((stranger.submit(&fields).await, name.clone()));
+        }
+    }
+    for pages in enrolling.iter().chain(&changing[1..]) {
+        assert_eq!(pages[0].0.code(), 422, "{}", pages[0].0.text());
+        are_alike(pages);
+    }
+    are_alike(&changing[0]);
+}
+
+#[tokio::test]
+async fn an_account_locked_in_the_directory_answers_even_the_right_password_like_a_wrong_one() {
+    let (app, _) = TestApp::new().with_user("bob").await;
+    let mut pages = Vec::new();
+    for (name, password) in
+        [("bob", SAMPLE_PASSWORD), ("nobody", SAMPLE_PASSWORD), ("alice", "Wrong-Horse-1")]
+    {
+        let mut visitor = app.visitor(name);
+        visitor.begins("change").await;
+        let new = "Battery-Staple-2";
+        let fields = [("old_password", password), ("new_password", new), ("confirm_password", new)];
+        pages.push((visitor.submit(&fields).await, name.to_owned()));
+    }
+    are_alike(&pages);
+}
+
+#[tokio::test]
+async fn a_name_always_has_the_same_question_in_every_spelling_session_and_run() {
+    let app = TestApp::new().start().await;
+    for spellings in [
+        &["nobody", "NOBODY", "Nobody ", " nobody", "DEMO\\nobody", "nobody@demo.example", "NoBody@DEMO"][..],
+        &["heidi", "HEIDI", "demo.example\\Heidi", "heidi@DEMO.example"],
+    ] {
+        let mut questions = Vec::new();
+        for (number, spelling) in spellings.iter().enumerate() {
+            let address = [192, 0, 2, u8::try_from(number).unwrap()];
+            let mut visitor = app.visitor(spelling).from(address);
+            for flow in ["reset", "unlock"] {
+                questions.push(visitor.begins(flow).await.question().unwrap());
+            }
+            if number == 2 {
+                app.restart().await;
+                app.advance(Duration::from_secs(60 * 60 * 24));
+            }
+        }
+        assert!(questions.windows(2).all(|two| two[0] == two[1]), "{questions:?}");
+    }
+    let mut all = std::collections::BTreeSet::new();
+    for number in 0..40 {
+        all.insert(app.visitor(&format!("nobody{number}")).begins("reset").await.question().unwrap());
+    }
+    assert!(all.len() > 5, "different names have different questions: {all:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_limited_and_counted_in_every_spelling_alike() {
+    let app = TestApp::new().start().await;
+    for spelling in ["nobody", "NOBODY", "DEMO\\nobody", "nobody@demo.example", "nobody "] {
+        let mut visitor = app.visitor(spelling);
+        visitor.begins("reset").await;
+        visitor.answers("a guess").await;
+    }
+    assert_eq!(app.visitor("Nobody").begins("unlock").await.code(), 403);
+    assert_eq!(app.visitor("nobody").of("LAB").begins("unlock").await.code(), 200);
+}
+
+#[tokio::test]
+async fn the_rules_of_a_password_are_not_told_to_who_has_proved_nothing() {
+    let (app, _) = TestApp::new().with_user("alice").await;
+    let mut texts = Vec::new();
+    for (name, domain) in [("alice", "DEMO"), ("alice", "LAB")] {
+        let page = app.visitor(name).of(domain).begins("change").await;
+        assert!(!page.text().contains("last 3 passwords") && !page.text().contains("last 10 passwords"));
+        texts.push(page.masked());
+    }
+    assert_eq!(texts[0], texts[1]);
+}

@@ -1,1 +1,240 @@
-//! TODO
+//! Every text in every language, and every page drawn with it.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use regain::{
+    directory::demo::SAMPLE_PASSWORD,
+    testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The texts of each language, the reference first.
+fn texts() -> Vec<(String, BTreeMap<String, String>)> {
+    let mut languages = Vec::new();
+    for entry in fs::read_dir(root().join("ui/i18n")).unwrap() {
+        let path = entry.unwrap().path();
+        let table: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut flat = BTreeMap::new();
+        flatten("", &table, &mut flat);
+        languages.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), flat));
+    }
+    languages.sort_by_key(|(code, _)| (code != "en", code.clone()));
+    assert!(languages.len() >= 2 && languages[0].0 == "en");
+    languages
+}
+
+fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(table) => flatten(&key, table, flat),
+            toml::Value::String(text) => {
+                assert!(!text.trim().is_empty(), "{key} is empty");
+                flat.insert(key, text.clone());
+            }
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+}
+
+fn placeholders(text: &str) -> Vec<&str> {
+    let mut found: Vec<_> =
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn every_language_has_all_texts_with_their_placeholders() {
+    let languages = texts();
+    let (_, reference) = &languages[0];
+    for (language, texts) in &languages[1..] {
+        for (key, text) in reference {
+            let Some(other) = texts.get(key) else { panic!("{language} has no {key}") };
+            assert_eq!(placeholders(text), placeholders(other), "{language} {key}");
+        }
+        for key in texts.keys() {
+            assert!(reference.contains_key(key), "{language} has {key}, which nobody knows");
+        }
+    }
+}
+
+/// The codes that a source gives: what stands right of an arrow in quotes.
+fn codes(file: &str, from: &str) -> Vec<String> {
+    let source = fs::read_to_string(root().join("src/domain").join(file)).unwrap();
+    let source = &source[source.find(from).unwrap()..];
+    let body = &source[..source.find("\n    }\n").unwrap()];
+    body.lines()
+        .filter_map(|line| line.split_once("=> \""))
+        .map(|(_, rest)| rest.split('"').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_problem_refusal_trouble_and_field_has_its_words() {
+    let languages = texts();
+    let mut keys = Vec::new();
+    for code in codes("field.rs", "pub const fn code(") {
+        keys.push(format!("invalid.{code}"));
+    }
+    let mut refusals = codes("refusal.rs", "pub const fn code(");
+    let troubles = fs::read_to_string(root().join("src/domain/refusal.rs")).unwrap();
+    let troubles = &troubles[troubles.find("impl Service").unwrap()..];
+    refusals.extend(
+        troubles
+            .lines()
+            .filter_map(|line| line.split_once("=> \""))
+            .map(|(_, rest)| rest.split('"').next().unwrap().to_owned()),
+    );
+    refusals.push("internal".into());
+    assert!(keys.len() > 25 && refusals.len() > 20, "{keys:?} {refusals:?}");
+    for code in refusals {
+        keys.extend(["title", "text", "next"].map(|part| format!("refusal.{code}.{part}")));
+    }
+    keys.extend(codes("field.rs", "pub const fn label_key("));
+    for (language, texts) in &languages {
+        for key in &keys {
+            assert!(texts.contains_key(key), "{language} has no {key}");
+        }
+    }
+}
+
+#[test]
+fn every_text_a_template_names_is_there() {
+    let (_, reference) = &texts()[0];
+    let mut folders = vec![root().join("ui/templates")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            for (at, _) in source.match_indices("t(\"") {
+                if source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                    continue;
+                }
+                let rest = &source[at + 3..];
+                let key = rest.split('"').next().unwrap();
+                if rest[key.len() + 1..].starts_with([')', ',']) {
+                    seen += 1;
+                    assert!(reference.contains_key(key), "{}: {key}", path.display());
+                }
+            }
+        }
+    }
+    assert!(seen > 40);
+}
+
+/// No key in the place of a text, no placeholder left, and the language declared.
+fn is_said(page: &Page, language: &str, keys: &BTreeMap<String, String>) {
+    let text = page.text();
+    assert!(page.html.contains(&format!("<html lang=\"{language}\"")), "{text}");
+    assert_eq!(page.header("content-language"), language);
+    for key in keys.keys() {
+        assert!(
+            !text.split([' ', '"']).any(|word| word == key),
+            "{key} is shown instead of its text: {text}"
+        );
+    }
+    for name in ["{field}", "{minimum}", "{count}", "{days}", "{seconds}", "{number}", "{total}", "{minutes}"]
+    {
+        assert!(!text.contains(name), "{name}: {text}");
+    }
+}
+
+async fn walks(app: &TestApp, mut alice: Visitor, other: &Visitor) -> Vec<Page> {
+    let mut pages = vec![alice.open("/").await, alice.open("/nothing").await];
+    for flow in ["reset", "unlock", "change", "enroll"] {
+        pages.push(alice.open(&format!("/{flow}")).await);
+        pages.push(alice.submit(&[("username", ""), ("domain", "x")]).await);
+        pages.push(alice.submit(&[("nonsense", "")]).await);
+    }
+    alice.open("/enroll").await;
+    pages.push(alice.submit(&[("username", "alice"), ("domain", "DEMO"), ("password", "wrong")]).await);
+    pages.push(
+        alice.submit(&[("username", "alice"), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)]).await,
+    );
+    pages.push(alice.submit(&[("question1", "?"), ("answer1", "x"), ("email", "x")]).await);
+    let mut alice = alice.elsewhere();
+    pages.push(alice.enrolls().await);
+    pages.push(alice.elsewhere().begins("unlock").await);
+    pages.push(alice.elsewhere().unlocks().await);
+    alice = alice.elsewhere();
+    pages.push(alice.begins("reset").await);
+    pages.push(alice.answers("wrong").await);
+    pages.push(alice.proves("reset").await);
+    for new in ["Ab-1", "alllowercase", SAMPLE_PASSWORD, "Alice-Example-1"] {
+        pages.push(alice.submit(&[("new_password", new), ("confirm_password", new)]).await);
+    }
+    app.directories_behave(DirectoryMood::Unavailable);
+    pages.push(
+        alice.post(&[("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")]).await,
+    );
+    app.directories_behave(DirectoryMood::WritesLost);
+    app.store_behaves(StoreMood::ReadOnly);
+    pages.push(
+        alice.post(&[("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")]).await,
+    );
+    app.directories_behave(DirectoryMood::Well);
+    app.store_behaves(StoreMood::Well);
+    pages.push(
+        alice.submit(&[("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")]).await,
+    );
+    alice = alice.elsewhere();
+    "Battery-Staple-2".clone_into(&mut alice.password);
+    pages.push(alice.begins("change").await);
+    pages.push(alice.changes_password("Third-Staple-3").await);
+    for name in ["dave", "grace", "admin"] {
+        let mut refused = other.elsewhere();
+        name.clone_into(&mut refused.name);
+        let fields = refused.fills_enroll().await;
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        pages.push(refused.submit(&fields).await);
+    }
+    let mut frank = other.elsewhere();
+    "frank".clone_into(&mut frank.name);
+    frank.begins("change").await;
+    let new = [("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")];
+    pages.push(frank.submit(&[&[("old_password", SAMPLE_PASSWORD)], &new[..]].concat()).await);
+    let mut nobody = other.elsewhere();
+    "nobody".clone_into(&mut nobody.name);
+    nobody.begins("reset").await;
+    for number in 0..5 {
+        pages.push(nobody.answers(&format!("guess {number}")).await);
+    }
+    pages
+}
+
+#[tokio::test]
+async fn every_page_is_drawn_in_every_language() {
+    let languages = texts();
+    let mut walked: Vec<Vec<Page>> = Vec::new();
+    for (language, _) in &languages {
+        let (app, alice) =
+            TestApp::new().as_demo().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+        let alice = alice.reading(language);
+        let pages = walks(&app, alice.clone(), &alice).await;
+        for page in &pages {
+            is_said(page, language, &languages[0].1);
+        }
+        walked.push(pages);
+    }
+    for pages in &walked[1..] {
+        assert_eq!(pages.len(), walked[0].len());
+        for (page, reference) in pages.iter().zip(&walked[0]) {
+            let place = |page: &Page| (page.code(), page.flow(), page.step(), page.fields());
+            assert_eq!(place(page), place(reference), "{}", page.text());
+            assert_ne!(page.text(), reference.text());
+        }
+    }
+    let steps: std::collections::BTreeSet<_> = walked[0].iter().map(Page::step).collect();
+    for step in ["menu", "identify", "question", "password", "credentials", "finished", "error"] {
+        assert!(steps.contains(step), "{step} was not walked through");
+    }
+}

@@ -11,8 +11,11 @@ use async_trait::async_trait;
 
 pub use on_sled::{Options, SledEngine};
 
-/// The largest value: beyond, sled would keep it in a file of its own, outside the batch.
-pub const MAXIMUM_VALUE: usize = 64 * 1024;
+/// The largest key, in bytes: a DNS name and an identity fit.
+pub const MAXIMUM_KEY: usize = 320;
+
+/// The largest value, in bytes. What is larger belongs into several records, or into a file.
+pub const MAXIMUM_VALUE: usize = 48 * 1024;
 
 /// Which way a scan goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,11 +49,11 @@ pub enum Error {
     /// It can't be used now. If a batch was being written, it may or may not be there later.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// The data is damaged.
+    /// The data is damaged. Nothing is written any more; only another start, on sound data, helps.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// A value is too large.
-    #[error("a value of {0} bytes is too large")]
+    /// A key or a value is too large: so many bytes.
+    #[error("a key or value of {0} bytes is too large")]
     TooLarge(usize),
 }
 
@@ -70,7 +73,8 @@ pub trait Engine: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
 
-    /// Writes a batch if all its preconditions hold: all of it, or nothing. Durable when it returns.
+    /// Writes a batch if all its preconditions hold: all of it, or nothing. Durable when it returns, which it does
+    /// even if the disk doesn't answer: with [`Error::Unavailable`].
     async fn commit(&self, batch: Batch) -> Result<(), Error>;
 
     /// Whether it can be used.

@@ -4,14 +4,20 @@
 //! sled's own flush is `sync_file_range`, which promises nothing after a power cut. Only then are they answered.
 //! When sled fails (it never recovers from a full disk by itself) the thread closes it, waits for better times and
 //! opens it again.
+//!
+//! sled's other edges, and where they are covered: it panics on damaged files (`guarded`); it keeps what is larger
+//! than a quarter of a segment in files that it never syncs (`SEGMENT`); a snapshot half written spoils every later
+//! opening (`discard_unfinished_snapshots`); it holds its lock for a moment after it was closed (`patiently`).
 
 use std::{
-    fs::File,
+    fs::{self, File, Permissions, TryLockError},
+    mem,
     ops::Bound,
+    os::unix::fs::PermissionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -19,11 +25,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::fs::{Advice, fadvise};
 use sled::Db;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Batch, Condition, Direction, Engine, Error, MAXIMUM_VALUE,
+    Batch, Condition, Direction, Engine, Error, MAXIMUM_KEY, MAXIMUM_VALUE,
     sentinel::{self, Mark, Sentinel},
     space::Space,
 };
@@ -34,8 +41,20 @@ const GROUP: usize = 256;
 const QUEUE: usize = 4096;
 /// After so many batches the file beside the database is told how many there are.
 const NOTE_EVERY: u64 = 1000;
-/// How often a look is taken whether things are better.
-const RETRY: Duration = Duration::from_secs(1);
+/// How often a look is taken at the disk while nothing is written, and while nothing can be.
+const WATCH: Duration = Duration::from_secs(10);
+const WATCH_IN_TROUBLE: Duration = Duration::from_secs(1);
+/// The first and the longest wait before a failed database is opened again, which reads much of it.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long a commit waits for a disk that doesn't answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// sled's unit of writing. A page has up to 17 records before it is split, and 20 after it was merged with its
+/// neighbour. One larger than a quarter of a segment would be written to a file of its own, which sled doesn't sync:
+/// the limits of keys and values see to it that this never happens.
+const SEGMENT: usize = 4 << 20;
+const _: () = assert!(21 * (MAXIMUM_KEY + MAXIMUM_VALUE + 32) < SEGMENT / 4);
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -59,15 +78,39 @@ pub struct SledEngine {
     shared: Arc<Shared>,
     queue: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
+    patience: Duration,
+    /// Keeps other processes out of the folder; the last to go.
+    _lock: File,
 }
 
 struct Shared {
     db: RwLock<Option<Db>>,
     condition: RwLock<Condition>,
+    /// Found while reading; set once.
+    damage: OnceLock<String>,
+    path: PathBuf,
 }
 
 impl Shared {
+    /// Reads, if there is something to be read from.
+    fn read<T>(&self, operation: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
+        let db = self.db()?;
+        let result = guarded(|| operation(&db));
+        // A database that has failed otherwise may say anything.
+        if let Err(Error::Damaged(text)) = &result
+            && !matches!(self.condition(), Condition::Failed(_))
+        {
+            let text = self.damage.get_or_init(|| damaged(&self.path, text)).clone();
+            self.set_condition(Condition::Failed(text.clone()));
+            return Err(Error::Damaged(text));
+        }
+        result
+    }
+
     fn db(&self) -> Result<Db, Error> {
+        if let Some(text) = self.damage.get() {
+            return Err(Error::Damaged(text.clone()));
+        }
         let db = self.db.read().unwrap_or_else(PoisonError::into_inner).clone();
         db.ok_or_else(|| match self.condition() {
             Condition::Writable => Error::Unavailable("it is being opened".into()),
@@ -76,9 +119,10 @@ impl Shared {
     }
 
     fn set_db(&self, db: Option<Db>) {
-        let old = std::mem::replace(&mut *self.db.write().unwrap_or_else(PoisonError::into_inner), db);
-        // A failed sled still tries to flush when it goes, and may panic over it.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        let old = mem::replace(&mut *self.db.write().unwrap_or_else(PoisonError::into_inner), db);
+        if let Some(old) = old {
+            close(old);
+        }
     }
 
     fn condition(&self) -> Condition {
@@ -87,14 +131,14 @@ impl Shared {
 
     fn set_condition(&self, new: Condition) {
         let mut condition = self.condition.write().unwrap_or_else(PoisonError::into_inner);
-        if *condition != new {
+        if mem::discriminant(&*condition) != mem::discriminant(&new) {
             match &new {
                 Condition::Writable => tracing::info!("the store can be written to again"),
                 Condition::ReadOnly(why) => tracing::error!(why, "the store is read-only"),
                 Condition::Failed(why) => tracing::error!(why, "the store has failed; it is tried again"),
             }
-            *condition = new;
         }
+        *condition = new;
     }
 }
 
@@ -106,10 +150,15 @@ struct Job {
 impl SledEngine {
     /// Opens the database in a data folder, or makes one if the folder is new. Blocks.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, Error> {
+        let lock = lock(folder)?;
         let space = Space::of(folder, options.reserve, options.least_free);
         let files =
             Files { path: folder.join("db"), cache: options.cache, sentinel: Sentinel::of(folder), space };
-        let (db, file, mark) = files.space.with_reserve(|| files.open_first())?;
+        let open = || catch_unwind(AssertUnwindSafe(|| files.open_first()));
+        let (db, file, mark) = files
+            .space
+            .with_reserve(open)
+            .unwrap_or_else(|_| Err(Error::Damaged(damaged(&files.path, "it can't be read"))))?;
         let condition = match files.space.require() {
             Ok(()) => Condition::Writable,
             Err(why) => Condition::ReadOnly(why),
@@ -117,7 +166,12 @@ impl SledEngine {
         if let Condition::ReadOnly(why) = &condition {
             tracing::error!(why, "the store is read-only");
         }
-        let shared = Arc::new(Shared { db: RwLock::new(Some(db)), condition: RwLock::new(condition) });
+        let shared = Arc::new(Shared {
+            db: RwLock::new(Some(db)),
+            condition: RwLock::new(condition),
+            damage: OnceLock::new(),
+            path: files.path.clone(),
+        });
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -125,13 +179,14 @@ impl SledEngine {
             file: Some(file),
             mark,
             noted: mark.batches,
-            tried: Instant::now(),
+            paused_until: Instant::now(),
+            wait: FIRST_WAIT,
         };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(&jobs))
             .map_err(|e| Error::Unavailable(e.to_string()))?;
-        Ok(Self { shared, queue: Some(queue), writer: Some(writer) })
+        Ok(Self { shared, queue: Some(queue), writer: Some(writer), patience: PATIENCE, _lock: lock })
     }
 }
 
@@ -149,8 +204,7 @@ impl Drop for SledEngine {
 impl Engine for SledEngine {
     async fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         // A point read is microseconds: not worth another thread.
-        let found = self.shared.db()?.get(key).map_err(fault)?;
-        Ok(found.map(|value| value.to_vec()))
+        self.shared.read(|db| Ok(db.get(key).map_err(fault)?.map(|value| value.to_vec())))
     }
 
     async fn scan(
@@ -160,29 +214,28 @@ impl Engine for SledEngine {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
-        let db = self.shared.db()?;
+        let shared = Arc::clone(&self.shared);
         let scan = move || {
-            let records = db.range::<Vec<u8>, _>((from, to));
-            let read = |record: sled::Result<(sled::IVec, sled::IVec)>| {
-                record.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(fault)
-            };
-            match direction {
-                Direction::Forward => records.take(limit).map(read).collect(),
-                Direction::Backward => records.rev().take(limit).map(read).collect(),
-            }
+            shared.read(|db| {
+                let records = db.range::<Vec<u8>, _>((from, to));
+                let read = |record: sled::Result<(sled::IVec, sled::IVec)>| {
+                    record.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(fault)
+                };
+                match direction {
+                    Direction::Forward => records.take(limit).map(read).collect(),
+                    Direction::Backward => records.rev().take(limit).map(read).collect(),
+                }
+            })
         };
         tokio::task::spawn_blocking(scan).await.map_err(|e| Error::Unavailable(e.to_string()))?
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), Error> {
-        if let Some(size) = batch
-            .writes
-            .iter()
-            .filter_map(|(_, value)| value.as_ref())
-            .map(Vec::len)
-            .find(|n| *n > MAXIMUM_VALUE)
-        {
-            return Err(Error::TooLarge(size));
+        for (key, value) in &batch.writes {
+            let value = value.as_ref().map_or(0, Vec::len);
+            if key.len() > MAXIMUM_KEY || value > MAXIMUM_VALUE {
+                return Err(Error::TooLarge(key.len().max(value)));
+            }
         }
         let (answer, result) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(|| Error::Unavailable("it is closed".into()))?;
@@ -190,7 +243,13 @@ impl Engine for SledEngine {
             TrySendError::Full(_) => Error::Unavailable("too many batches wait".into()),
             TrySendError::Disconnected(_) => Error::Unavailable("the writer has stopped".into()),
         })?;
-        result.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
+        let Ok(result) = timeout(self.patience, result).await else {
+            let why = format!("the disk has not answered for {} seconds", self.patience.as_secs());
+            // The writer says otherwise as soon as it goes on.
+            self.shared.set_condition(Condition::Failed(why.clone()));
+            return Err(Error::Unavailable(why));
+        };
+        result.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
     }
 
     fn condition(&self) -> Condition {
@@ -205,6 +264,84 @@ fn fault(error: sled::Error) -> Error {
     }
 }
 
+/// Turns a panic of sled into an error.
+fn guarded<T>(operation: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into())))
+}
+
+/// A failed sled still tries to flush when it goes, and may panic over it.
+fn close(db: Db) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+}
+
+fn damaged(path: &Path, text: &str) -> String {
+    format!(
+        "the database in {} is damaged ({text}); restore the data folder from a backup. Keep the damaged files until \
+         that is done",
+        path.display()
+    )
+}
+
+fn in_use(path: &Path) -> Error {
+    Error::Unavailable(format!(
+        "the database in {} is in use by another process; only one may have it open",
+        path.display()
+    ))
+}
+
+/// Takes the folder for this process. sled locks its file too, but lets go of it whenever it is opened again.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let unusable = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", folder.display()));
+    let file = File::open(folder).map_err(unusable)?;
+    match patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use(folder)),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Tries for half a second to take a lock: sled's is held until its last background task has ended, and a child process
+/// holds those of its parent until it has begun its program.
+fn patiently<T, E>(take: impl Fn() -> Result<T, E>, is_held: impl Fn(&E) -> bool) -> Result<T, E> {
+    for _ in 0..25 {
+        match take() {
+            Err(error) if is_held(&error) => std::thread::sleep(Duration::from_millis(20)),
+            other => return other,
+        }
+    }
+    take()
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+}
+
+/// A snapshot that is being written when the disk gets full or the program dies keeps its working name, but the next
+/// opening would take it for a finished one and find it damaged. The one before it is still there.
+fn discard_unfinished_snapshots(path: &Path) -> std::io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the database's files private and their names durable: sled leaves both to its user.
+fn settle(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let mode = if entry.file_type()?.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(entry.path(), Permissions::from_mode(mode))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    File::open(path)?.sync_all()
+}
+
 /// What is on the disk.
 struct Files {
     path: PathBuf,
@@ -216,31 +353,24 @@ struct Files {
 impl Files {
     /// Opens sled; a panic of its own at a damaged file becomes an error.
     fn open(&self) -> Result<(Db, File), Error> {
+        let io = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", self.path.display()));
         let config = sled::Config::new()
             .path(&self.path)
             .cache_capacity(self.cache)
+            .segment_size(SEGMENT)
             // Nothing is left to be flushed by the way: every batch is.
             .flush_every_ms(None);
-        let damaged = |text: &str| {
-            Error::Damaged(format!(
-                "the database in {} is damaged ({text}); restore the data folder from a backup. Keep the damaged files \
-                 until that is done",
-                self.path.display()
-            ))
-        };
-        let opened =
-            catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| damaged("it can't be read"))?;
+        let damaged = |text: &str| Error::Damaged(damaged(&self.path, text));
+        discard_unfinished_snapshots(&self.path).map_err(io)?;
+        let opened = catch_unwind(AssertUnwindSafe(|| patiently(|| config.open(), is_locked)))
+            .map_err(|_| damaged("it can't be read"))?;
         let db = opened.map_err(|error| match &error {
             sled::Error::Corruption { .. } => damaged("corruption"),
-            sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
-                Error::Unavailable(format!(
-                    "the database in {} is in use by another process; only one may have it open",
-                    self.path.display()
-                ))
-            }
+            error if is_locked(error) => in_use(&self.path),
+            // A file that ends too early.
+            sled::Error::Io(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => damaged("it was cut"),
             _ => Error::Unavailable(format!("{}: {error}", self.path.display())),
         })?;
-        let io = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", self.path.display()));
         let file = File::open(self.path.join("db")).map_err(io)?;
         Ok((db, file))
     }
@@ -266,7 +396,7 @@ impl Files {
             drop(db);
             if fresh {
                 // The empty database that was made just now would only confuse whoever comes to repair this.
-                let _ = std::fs::remove_dir_all(&self.path);
+                let _ = fs::remove_dir_all(&self.path);
             }
             return Err(Error::Damaged(text));
         }
@@ -284,7 +414,7 @@ impl Files {
         let next = Mark { install, epoch, batches: mark.map_or(0, |mark| mark.batches) };
         db.insert(sentinel::KEY, next.bytes()).map_err(fault)?;
         sync(&db, &file)?;
-        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)?;
+        settle(&self.path).map_err(io)?;
         self.sentinel.write(next).map_err(io)?;
         Ok((db, file, next))
     }
@@ -305,19 +435,16 @@ struct Writer {
     mark: Mark,
     /// How many batches the file beside it was told of.
     noted: u64,
-    /// When the database was last opened, or tried to be.
-    tried: Instant,
+    /// A failed database is not opened before; each failure doubles the wait, a success resets it.
+    paused_until: Instant,
+    wait: Duration,
 }
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         loop {
-            let first = if self.shared.condition() == Condition::Writable {
-                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                jobs.recv_timeout(RETRY)
-            };
-            match first {
+            let is_well = self.shared.condition() == Condition::Writable;
+            match jobs.recv_timeout(if is_well { WATCH } else { WATCH_IN_TROUBLE }) {
                 Ok(first) => {
                     let mut group = vec![first];
                     group.extend(jobs.try_iter().take(GROUP - 1));
@@ -345,22 +472,20 @@ impl Writer {
     /// Writes a group and answers it.
     fn write(&mut self, group: Vec<Job>) {
         if self.shared.condition() != Condition::Writable {
-            // Many may ask while it is down: opening it is not for each of them to try.
-            if self.file.is_some() || self.tried.elapsed() >= RETRY {
-                self.look();
-            }
+            self.look();
         }
         if self.shared.condition() == Condition::Writable
             && let Err(why) = self.files.space.require()
         {
             self.shared.set_condition(Condition::ReadOnly(why));
         }
-        let refusal = match self.shared.condition() {
-            Condition::Writable => None,
-            Condition::ReadOnly(why) => Some(Error::ReadOnly(why)),
-            Condition::Failed(why) => Some(Error::Unavailable(why)),
-        };
         let db = self.shared.db();
+        let refusal = match (self.shared.condition(), &db) {
+            (_, Err(error @ Error::Damaged(_))) => Some(error.clone()),
+            (Condition::Writable, _) => None,
+            (Condition::ReadOnly(why), _) => Some(Error::ReadOnly(why)),
+            (Condition::Failed(why), _) => Some(Error::Unavailable(why)),
+        };
         let (Ok(db), Some(file), None) = (db, &self.file, &refusal) else {
             let refusal = refusal.unwrap_or_else(|| Error::Unavailable("it is closed".into()));
             for job in group {
@@ -373,10 +498,7 @@ impl Writer {
         for job in group {
             let result = match &fatal {
                 Some(error) => Err(Error::clone(error)),
-                None => {
-                    let applied = catch_unwind(AssertUnwindSafe(|| apply(&db, &job.batch)));
-                    applied.unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into())))
-                }
+                None => guarded(|| apply(&db, &job.batch)),
             };
             if let Err(error @ (Error::Unavailable(_) | Error::Damaged(_))) = &result {
                 fatal.get_or_insert_with(|| error.clone());
@@ -388,15 +510,17 @@ impl Writer {
         let synced = match fatal {
             Some(error) => Err(error),
             None if applied == 0 => Ok(()),
-            None => catch_unwind(AssertUnwindSafe(|| {
+            None => guarded(|| {
                 db.insert(sentinel::KEY, mark.bytes()).map_err(fault)?;
                 sync(&db, file)
-            }))
-            .unwrap_or_else(|_| Err(Error::Damaged("sled panicked".into()))),
+            }),
         };
         drop(db);
         match &synced {
-            Ok(()) => self.mark = mark,
+            Ok(()) => {
+                self.mark = mark;
+                self.wait = FIRST_WAIT;
+            }
             Err(error) => self.close(error.to_string()),
         }
         for (answer, result) in answers {
@@ -417,13 +541,24 @@ impl Writer {
         self.shared.set_condition(Condition::Failed(why));
         self.file = None;
         self.shared.set_db(None);
-        self.tried = Instant::now();
+        self.pause();
+    }
+
+    fn pause(&mut self) {
+        self.paused_until = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
     /// Looks whether things are better.
     fn look(&mut self) {
+        if self.shared.damage.get().is_some() {
+            return;
+        }
         if self.file.is_none() {
-            self.tried = Instant::now();
+            // Many may ask while it is down: opening it is not for each of them to try.
+            if Instant::now() < self.paused_until {
+                return;
+            }
             match self.files.space.with_reserve(|| self.reopen()) {
                 Ok((db, file)) => {
                     self.shared.set_db(Some(db));
@@ -431,6 +566,7 @@ impl Writer {
                 }
                 Err(error) => {
                     self.shared.set_condition(Condition::Failed(error.to_string()));
+                    self.pause();
                     return;
                 }
             }
@@ -442,15 +578,31 @@ impl Writer {
     }
 
     fn reopen(&self) -> Result<(Db, File), Error> {
+        let path = self.files.path.join("db");
+        let gone = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", path.display()));
+        // After a failed sync the system's cache may hold what the disk doesn't. Advice only: it may not be taken.
+        let _ = fadvise(File::open(&path).map_err(gone)?, 0, None, Advice::DontNeed);
         let (db, file) = self.files.open()?;
-        match Files::mark_of(&db)? {
-            Some(mark) if mark.install == self.mark.install && mark.batches >= self.mark.batches => {
-                Ok((db, file))
+        let found = match guarded(|| Files::mark_of(&db))? {
+            Some(mark) if mark.install == self.mark.install && mark.batches >= self.mark.batches => mark,
+            _ => {
+                return Err(Error::Damaged(
+                    "the database is not the one that was open before, or lost its latest writes".into(),
+                ));
             }
-            _ => Err(Error::Damaged(
-                "the database is not the one that was open before, or lost its latest writes".into(),
-            )),
+        };
+        // That it can be read doesn't say that it can be written to. On a full disk there is no need to try.
+        if self.files.space.require().is_ok() {
+            let tried = guarded(|| {
+                db.insert(sentinel::KEY, found.bytes()).map_err(fault)?;
+                sync(&db, &file)
+            });
+            if let Err(error) = tried {
+                close(db);
+                return Err(error);
+            }
         }
+        Ok((db, file))
     }
 }
 

@@ -99,8 +99,9 @@ pub(super) fn judge(file: Option<Mark>, database: Option<Mark>, empty: bool) -> 
             Err("the database is another one than the file store.id belongs to; put both back from the same backup".into())
         }
         (Some(file), Some(database)) if database.epoch < file.epoch => Err(format!(
-            "the database is older (start {}) than the file store.id (start {}): it was put back to an earlier state, \
-             in which lockouts would be undone; use `regain restore`, or put both back from the same backup",
+            "the database is older (start {}) than the file store.id (start {}): it was cut off, or put back to an earlier \
+             state, in which lockouts would be undone; restore the data folder from a backup, \
+             both from the same one",
             database.epoch, file.epoch
         )),
         (Some(file), Some(database)) if database.epoch > file.epoch + 1 => Err(format!(

@@ -55,7 +55,7 @@ struct Enroll {
     email: Email,
     questions: Vec<QuestionBox>,
     minimum_answer_length: u32,
-    minutes: u64,
+    minutes: u32,
 }
 
 #[derive(Serialize)]
@@ -275,8 +275,15 @@ fn enroll_page(
         email: Email { show: settings.enroll.ask_email, value: email },
         questions,
         minimum_answer_length: settings.enroll.minimum_answer_length,
-        minutes: LONGEST_FLOW.as_secs() / 60,
+        minutes: minutes(settings.security.idle_timeout_seconds),
     }
+}
+
+/// How long a person may take over one page.
+fn minutes(idle_timeout_seconds: u32) -> u32 {
+    let longest = u32::try_from(LONGEST_FLOW.as_secs()).unwrap_or(u32::MAX);
+    let seconds = if idle_timeout_seconds == 0 { longest } else { idle_timeout_seconds.min(longest) };
+    (seconds / 60).max(1)
 }
 
 fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>)>) -> Vec<String> {
@@ -289,20 +296,18 @@ fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>
 
 fn finished(site: &Site, language: &Language, ending: Ending) -> Finished {
     let text = |key: &str| site.renderer.texts().text(&language.code, key, &[]);
-    let (flow, text_key, notes): (&str, &str, &[&str]) = match ending {
+    let (title, words, notes): (&str, &str, &[&str]) = match ending {
         Ending::Enrolled { cleared_lockout: true } => {
-            ("enroll", "finished.enroll.text", &["note.clear_lockout"])
+            ("finished.enroll.title", "finished.enroll.text", &["note.clear_lockout"])
         }
-        Ending::Enrolled { .. } => ("enroll", "finished.enroll.text", &[]),
-        Ending::Reset { must_change: true } => ("reset", "finished.reset.text", &["note.must_change"]),
-        Ending::Reset { .. } => ("reset", "finished.reset.text", &["note.cached_password"]),
-        Ending::Unlocked { was_locked: true } => ("unlock", "finished.unlock.text", &[]),
-        Ending::Unlocked { .. } => ("unlock", "finished.unlock.not_locked", &[]),
-        Ending::Changed => ("change", "finished.change.text", &["note.cached_password"]),
+        Ending::Enrolled { .. } => ("finished.enroll.title", "finished.enroll.text", &[]),
+        Ending::Reset { must_change: true } => {
+            ("finished.reset.title", "finished.reset.text", &["note.must_change"])
+        }
+        Ending::Reset { .. } => ("finished.reset.title", "finished.reset.text", &["note.cached_password"]),
+        Ending::Unlocked { was_locked: true } => ("finished.unlock.title", "finished.unlock.text", &[]),
+        Ending::Unlocked { .. } => ("finished.unlock.not_locked_title", "finished.unlock.not_locked", &[]),
+        Ending::Changed => ("finished.change.title", "finished.change.text", &["note.cached_password"]),
     };
-    Finished {
-        title: text(&format!("finished.{flow}.title")),
-        text: text(text_key),
-        notes: notes.iter().map(|key| text(key)).collect(),
-    }
+    Finished { title: text(title), text: text(words), notes: notes.iter().map(|key| text(key)).collect() }
 }

@@ -77,17 +77,19 @@ impl Endpoint for Menu {
     }
 }
 
+/// Whether all that was begun in this session is done, and something was.
 async fn has_finished(site: &Site, request: &Request, session: SessionId) -> bool {
-    let visitor = Visitor { address: address(request), language: String::new(), session };
+    let visitor = Visitor { address: Some(address(request)), language: None, session };
+    let mut finished = false;
     for kind in Kind::ALL {
-        if let Ok(Place::UnderWay(flow)) = flows::locate(&site.services, &visitor, kind).await {
-            if !matches!(flow.step, Step::Finished(_)) {
-                return false;
-            }
-            return true;
+        match flows::locate(&site.services, &visitor, kind).await {
+            Ok(Place::UnderWay(flow)) if matches!(flow.step, Step::Finished(_)) => finished = true,
+            Ok(Place::UnderWay(flow)) if flow.step == Step::Moved => {}
+            Ok(Place::Start | Place::Expired) => {}
+            Ok(Place::UnderWay(_)) | Err(_) => return false,
         }
     }
-    false
+    finished
 }
 
 fn is_shown(settings: &Settings, kind: Kind) -> bool {
@@ -126,7 +128,8 @@ impl Endpoint for FlowPages {
                 Err(error) => return Ok(problem::page(site, &language, Some(kind), &error).0),
             },
         };
-        let visitor = Visitor { address: address(&request), language: language.code.clone(), session };
+        let visitor =
+            Visitor { address: Some(address(&request)), language: Some(language.code.clone()), session };
         let query = Query::of(&request);
         let mut response = match draw::current(site, &visitor, &language, kind, &query).await {
             Ok(response) => response,

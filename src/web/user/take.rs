@@ -34,6 +34,11 @@ use crate::{
     web::{SESSION_COOKIE, Site, address, csrf, form::Form, problem},
 };
 
+/// Refused forms of one address that are written down in a minute, and of all in a second: a handful of people's
+/// mistakes, not a flood.
+const NOTES_PER_MINUTE: u32 = 60;
+const NOTES_PER_SECOND: u32 = 50;
+
 /// How a step ended, for the answer.
 struct Taken {
     result: Result<Next, Error>,
@@ -55,8 +60,8 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
     let settings = services.settings.load_full();
     let session = crate::web::session(&request);
     let visitor = Visitor {
-        address,
-        language: language.code.clone(),
+        address: Some(address),
+        language: Some(language.code.clone()),
         session: match session.clone().map_or_else(SessionId::new, Ok) {
             Ok(session) => session,
             Err(error) => return problem::page(site, language, Some(kind), &error).0,
@@ -126,6 +131,13 @@ async fn note(
     detail: &str,
     reference: Option<String>,
 ) {
+    let now = site.services.clock.now();
+    if visitor
+        .address
+        .is_some_and(|address| site.noted.take(address, NOTES_PER_MINUTE, NOTES_PER_SECOND, now).is_err())
+    {
+        return;
+    }
     let domain = DomainName::new(&domain.chars().take(256).collect::<String>());
     let event = flows::event(&site.services, visitor, kind, Outcome::Failure, (user, &domain), detail);
     flows::note(&site.services, Event { reference, ..event }).await;
@@ -156,6 +168,12 @@ async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut f
         Ok(_) if action == "cancel" => {
             taken.cancelled = true;
             flows::cancel(&site.services, visitor, kind).await.map(|()| Next::Moved(None))
+        }
+        // The first page sent twice: the other one has led on to a new session.
+        Ok(Place::UnderWay(flow))
+            if tag == view::START_TAG && flow.has_just_moved(site.services.clock.now()) =>
+        {
+            Ok(Next::Moved(None))
         }
         Ok(_) if tag == view::START_TAG => {
             taken.from_start = true;
@@ -316,7 +334,7 @@ async fn step(
                 }
             }
         }
-        Step::Writing(_) | Step::Finished(_) => Ok(Next::Moved(None)),
+        Step::Writing(_) | Step::Finished(_) | Step::Moved => Ok(Next::Moved(None)),
     }
 }
 

@@ -19,7 +19,11 @@ use http_body_util::BodyExt;
 use hyper::Request;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use serde_json::{Value, json};
-use tokio::{runtime::Handle, task::block_in_place, time::timeout};
+use tokio::{
+    runtime::Handle,
+    task::block_in_place,
+    time::{Instant, sleep, timeout},
+};
 
 /// What the person's browser is like.
 #[derive(Clone, Copy)]
@@ -103,7 +107,11 @@ impl Browser {
     /// Makes the page dark or light, from now on.
     pub async fn prefer_dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        let media = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": value },
+            // Else a picture might show colours on their way.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
@@ -117,6 +125,18 @@ impl Browser {
     /// Clicks on what the CSS selector finds first.
     pub async fn click(&self, selector: &str) {
         self.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Clicks on what leads to another page (or to the same one anew), and waits until that is there.
+    pub async fn follow(&self, selector: &str) {
+        let old = self.find(Locator::Css("main")).await.unwrap();
+        self.click(selector).await;
+        let began = Instant::now();
+        while old.tag_name().await.is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{selector} leads nowhere");
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.client.wait().at_most(Duration::from_secs(20)).for_element(Locator::Css("main")).await.unwrap();
     }
 
     /// The visible text of what the CSS selector finds first.

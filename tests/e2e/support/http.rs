@@ -134,7 +134,28 @@ impl Visitor {
         stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
     }
 
-    fn keep_cookies(&mut self, page: &Page) {
+    /// The port of the server.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// As [`Self::post`], to a server that may be gone before its answer is whole.
+    pub async fn try_post(&self, path: &str, fields: &[(&str, &str)]) -> Option<Page> {
+        let body = form(fields);
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nCookie: {}\r\nOrigin: https://{}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            self.host,
+            cookies.join("; "),
+            self.host,
+            body.len(),
+        );
+        Page::whole(path, &self.raw(request.as_bytes()).await.ok()?)
+    }
+
+    /// Keeps what the page sets.
+    pub fn keep_cookies(&mut self, page: &Page) {
         for (_, line) in page.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
             let (name, value) = pair.split_once('=').unwrap();
@@ -189,6 +210,15 @@ impl Page {
             page.body = unchunked(&page.body);
         }
         page
+    }
+
+    /// Reads an answer that may be cut off; `None` if it is.
+    pub fn whole(path: &str, answer: &[u8]) -> Option<Self> {
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        (answer.len() - end - 4 >= length.unwrap_or(0)).then(|| Self::parse(path, answer))
     }
 
     /// The first header of that name (in lower case).

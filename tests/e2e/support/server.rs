@@ -24,6 +24,7 @@ pub struct Server {
     folder: TempDir,
     port: u16,
     process: Option<Child>,
+    disk_mib: Option<u32>,
 }
 
 /// For stories that send many forms from one address and look at no reply's timing.
@@ -85,7 +86,7 @@ impl Server {
         let text = configuration(folder.path(), port, controllers, more);
         fs::write(folder.path().join("config.toml"), text).unwrap();
         fs::write(folder.path().join("service.password"), PASSWORD).unwrap();
-        Self { folder, port, process: None }
+        Self { folder, port, process: None, disk_mib: None }
     }
 
     /// Changes its configuration file, for the next start or command.
@@ -93,6 +94,17 @@ impl Server {
         let text = fs::read_to_string(self.file("config.toml")).unwrap();
         assert!(text.contains(old), "the configuration has no {old}");
         fs::write(self.file("config.toml"), text.replace(old, new)).unwrap();
+    }
+
+    /// Puts the data folder on a disk of its own, of so many MiB, that is gone when the server ends.
+    pub fn on_a_small_disk(&mut self, mib: u32) {
+        self.disk_mib = Some(mib);
+    }
+
+    /// A file in the data folder as the running server sees it.
+    pub fn data_file(&self, name: &str) -> PathBuf {
+        let seen = self.file("data").join(name);
+        PathBuf::from(format!("/proc/{}/root{}", self.pid(), seen.display()))
     }
 
     /// Where it listens.
@@ -181,7 +193,11 @@ impl Server {
 
     fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.file("server.log")).unwrap();
-        let process = self.command("serve").stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        let mut command = self.command("serve");
+        if let Some(mib) = self.disk_mib {
+            command = on_disk(&command, &self.file("data"), mib);
+        }
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn();
         self.process = Some(process.unwrap());
     }
 
@@ -192,7 +208,8 @@ impl Server {
         let visitor = self.visitor();
         loop {
             if let Some(status) = self.process.as_mut().expect("the server runs").try_wait().unwrap() {
-                panic!("the server ended at its start: {status}");
+                self.process = None;
+                panic!("the server ended at its start: {status}; {}", self.log());
             }
             if let Ok(answer) = visitor.raw(request.as_bytes()).await
                 && Page::parse("/healthz", &answer).status == 200
@@ -203,6 +220,19 @@ impl Server {
             sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// The command, in a mount namespace of its own in which the folder is a file system of that size.
+fn on_disk(command: &Command, folder: &Path, mib: u32) -> Command {
+    fs::create_dir_all(folder).unwrap();
+    let mut wrapped = Command::new("unshare");
+    if !rustix::process::getuid().is_root() {
+        wrapped.arg("--map-root-user");
+    }
+    let script = r#"mount -t tmpfs -o size="$1"m,mode=700 regain-test "$2" && shift 2 && exec "$@""#;
+    wrapped.args(["--mount", "sh", "-c", script, "sh", &mib.to_string()]).arg(folder);
+    wrapped.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null()).env_clear();
+    wrapped
 }
 
 /// Runs a command to its end; what it wrote to both outputs.
@@ -226,7 +256,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("--- the server's log\n{}---", self.log());
+            let log = self.log();
+            let last: Vec<_> = log.lines().rev().take(30).collect();
+            eprintln!("--- the end of the server's log");
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
 }

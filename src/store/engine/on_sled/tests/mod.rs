@@ -1,24 +1,19 @@
+//! Stories of the engine: batches, order, damage, a full disk, kills.
+
 use super::*;
 
+mod damaged;
+mod disks;
+mod failing_disk;
 mod full_disk;
 mod killed;
 
-/// Opens a database that was open in this process before. Another test may be starting a program just now: until that
-/// runs, it holds the lock as well.
-fn open_again(folder: &Path, options: &Options) -> Result<SledEngine, Error> {
-    for _ in 0..500 {
-        match SledEngine::open(folder, options) {
-            Err(Error::Unavailable(why)) if why.contains("in use by another process") => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            opened => return opened,
-        }
-    }
-    SledEngine::open(folder, options)
+fn options() -> Options {
+    Options { cache: 1 << 20, reserve: 1 << 20, ..Options::default() }
 }
 
 fn open(folder: &Path) -> SledEngine {
-    open_again(folder, &Options { cache: 1 << 20, reserve: 1 << 20, ..Options::default() }).unwrap()
+    SledEngine::open(folder, &options()).unwrap()
 }
 
 fn key(text: &str) -> Vec<u8> {
@@ -65,6 +60,14 @@ async fn records_are_scanned_in_order_both_ways() {
     };
     assert_eq!(scan(Direction::Forward, 9).await, ["p1", "p2", "p3"]);
     assert_eq!(scan(Direction::Backward, 2).await, ["p3", "p2"]);
+    for (from, to) in [
+        (Bound::Included(key("q")), Bound::Excluded(key("p"))),
+        (Bound::Excluded(key("p1")), Bound::Excluded(key("p1"))),
+    ] {
+        for direction in [Direction::Forward, Direction::Backward] {
+            assert!(engine.scan(from.clone(), to.clone(), direction, 9).await.unwrap().is_empty());
+        }
+    }
 }
 
 #[tokio::test]
@@ -77,7 +80,7 @@ async fn what_was_committed_is_there_after_reopening() {
 }
 
 fn refusal(folder: &Path) -> String {
-    match open_again(folder, &Options::default()) {
+    match SledEngine::open(folder, &Options::default()) {
         Ok(_) => "opened".into(),
         Err(error) => error.to_string(),
     }
@@ -88,8 +91,8 @@ async fn a_second_process_an_emptied_an_exchanged_and_an_older_database_are_refu
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = open(one.path());
     engine.commit(Batch::new().put(key("a"), key("1"))).await.unwrap();
-    let second = SledEngine::open(one.path(), &Options::default()).err().unwrap().to_string();
-    assert!(second.contains("in use by another process"), "{second}");
+    let text = refusal(one.path());
+    assert!(text.contains("in use by another process"), "{text}");
     drop(engine);
     drop(open(two.path()));
 
@@ -101,47 +104,62 @@ async fn a_second_process_an_emptied_an_exchanged_and_an_older_database_are_refu
     let database = one.path().join("db");
     copy(&database, &older);
     drop(open(one.path()));
-    std::fs::rename(&database, &kept).unwrap();
+    fs::rename(&database, &kept).unwrap();
     assert!(refusal(one.path()).contains("lost its content"), "{}", refusal(one.path()));
     assert!(!database.exists(), "nothing is left that could be taken for the database");
     copy(&two.path().join("db"), &database);
     assert!(refusal(one.path()).contains("another one"), "{}", refusal(one.path()));
-    std::fs::remove_dir_all(&database).unwrap();
+    fs::remove_dir_all(&database).unwrap();
     copy(&older, &database);
     assert!(refusal(one.path()).contains("older"), "{}", refusal(one.path()));
-    std::fs::remove_dir_all(&database).unwrap();
-    std::fs::rename(&kept, &database).unwrap();
-    std::fs::rename(one.path().join("store.id"), one.path().join("gone")).unwrap();
+    fs::remove_dir_all(&database).unwrap();
+    fs::rename(&kept, &database).unwrap();
+    fs::rename(one.path().join("store.id"), one.path().join("gone")).unwrap();
     assert!(refusal(one.path()).contains("missing"), "{}", refusal(one.path()));
-    std::fs::rename(one.path().join("gone"), one.path().join("store.id")).unwrap();
+    fs::rename(one.path().join("gone"), one.path().join("store.id")).unwrap();
     assert_eq!(open(one.path()).find(b"a").await.unwrap(), Some(key("1")));
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_with_a_text_and_no_panic() {
+async fn a_key_or_value_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path());
-    for n in 0..200_u32 {
-        engine.commit(Batch::new().put(n.to_be_bytes().to_vec(), vec![b'x'; 4096])).await.unwrap();
+    for batch in [
+        Batch::new().put(key("a"), vec![0; MAXIMUM_VALUE + 1]),
+        Batch::new().put(vec![0; MAXIMUM_KEY + 1], key("1")),
+    ] {
+        assert!(matches!(engine.commit(batch).await, Err(Error::TooLarge(_))));
     }
-    drop(engine);
-    let path = folder.path().join("db/db");
-    let whole = std::fs::read(&path).unwrap();
-    for cut in [whole.len() / 2, whole.len() / 3, 100] {
-        std::fs::write(&path, &whole[..cut]).unwrap();
-        let text = refusal(folder.path());
-        assert!(
-            text.contains("restore the data folder") || text.contains("restore the data"),
-            "{cut}: {text}"
-        );
+    engine.commit(Batch::new().put(vec![0; MAXIMUM_KEY], vec![0; MAXIMUM_VALUE])).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_largest_values_stay_in_the_synced_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path());
+    let key = |n: usize| format!("{:0width$}", n * 7919 % 400, width = MAXIMUM_KEY).into_bytes();
+    for round in 0..40 {
+        let value = vec![u8::try_from(round).unwrap(); MAXIMUM_VALUE];
+        let puts = (0..10).fold(Batch::new(), |batch, n| batch.put(key(round * 10 + n), value.clone()));
+        engine.commit(puts).await.unwrap();
+        // Nodes that shrink are merged with their neighbours.
+        let removals = (0..7).fold(Batch::new(), |batch, n| batch.remove(key(round * 5 + n)));
+        engine.commit(removals).await.unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("db/blobs")).unwrap().count(), 0, "{round}");
     }
 }
 
 #[tokio::test]
-async fn a_value_too_large_is_refused() {
+async fn nobody_else_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+
     let folder = tempfile::tempdir().unwrap();
-    let batch = Batch::new().put(key("a"), vec![0; MAXIMUM_VALUE + 1]);
-    assert!(matches!(open(folder.path()).commit(batch).await, Err(Error::TooLarge(_))));
+    drop(open(folder.path()));
+    let files = ["db", "db/blobs", "db/db", "db/conf", "store.id", "reserve"];
+    for (name, expected) in files.into_iter().zip([0o700, 0o700, 0o600, 0o600, 0o600, 0o600]) {
+        let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, expected, "{name}: {mode:o}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,10 +214,10 @@ async fn dropping_it_waits_for_its_thread_and_frees_the_database() {
 async fn a_start_broken_off_twice_before_the_file_was_written_is_no_reason_to_refuse() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
-    let file = std::fs::read(folder.path().join("store.id")).unwrap();
+    let file = fs::read(folder.path().join("store.id")).unwrap();
     for _ in 0..3 {
         drop(open(folder.path()));
-        std::fs::write(folder.path().join("store.id"), &file).unwrap();
+        fs::write(folder.path().join("store.id"), &file).unwrap();
     }
     drop(open(folder.path()));
 }
