@@ -240,5 +240,5 @@ pub async fn rate(
     }
     done.sort();
     let (Some(first), Some(last)) = (done.first(), done.last()) else { return 0.0 };
-    f64::from(u32::try_from(done.len() - 1).unwrap()) / (*last - *first).as_secs_f64()
+    f64::from(u32::try_from(done.len() - 1).unwrap()) / last.saturating_sub(*first).as_secs_f64()
 }
