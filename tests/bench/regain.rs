@@ -115,7 +115,8 @@ async fn menu() {
     menus(server.port, 32, Duration::ZERO, for_long(1)).await;
     let (before, own_before) = (server.processor_time(), processor_time("self"));
     let mut menus = menus(server.port, 32, Duration::ZERO, for_long(5)).await;
-    let (used, own) = (server.processor_time() - before, processor_time("self") - own_before);
+    let (used, own) =
+        (server.processor_time().saturating_sub(before), processor_time("self").saturating_sub(own_before));
     let pages = menus.count() as f64;
     Table::above("pages a second, load generator included", menus.rate(), "/s", 15_000.0);
     Table::below("server's processor time a page", milliseconds(used) / pages, "ms", 0.08);
