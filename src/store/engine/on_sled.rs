@@ -41,6 +41,8 @@ const GROUP: usize = 256;
 const QUEUE: usize = 4096;
 /// After so many batches the file beside the database is told how many there are.
 const NOTE_EVERY: u64 = 1000;
+/// And after so long, so that a database put back by more than that is noticed even within one run.
+const NOTE_AFTER: Duration = Duration::from_secs(5);
 /// How often a look is taken at the disk while nothing is written, and while nothing can be.
 const WATCH: Duration = Duration::from_secs(10);
 const WATCH_IN_TROUBLE: Duration = Duration::from_secs(1);
@@ -179,6 +181,7 @@ impl SledEngine {
             file: Some(file),
             mark,
             noted: mark.batches,
+            noted_at: Instant::now(),
             paused_until: Instant::now(),
             wait: FIRST_WAIT,
         };
@@ -435,6 +438,8 @@ struct Writer {
     mark: Mark,
     /// How many batches the file beside it was told of.
     noted: u64,
+    /// When it was told.
+    noted_at: Instant,
     /// A failed database is not opened before; each failure doubles the wait, a success resets it.
     paused_until: Instant,
     wait: Duration,
@@ -450,7 +455,12 @@ impl Writer {
                     group.extend(jobs.try_iter().take(GROUP - 1));
                     self.write(group);
                 }
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look();
+                    if self.mark.batches > self.noted {
+                        self.note();
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -463,6 +473,7 @@ impl Writer {
 
     /// Tells the file beside the database how many batches there are.
     fn note(&mut self) {
+        self.noted_at = Instant::now();
         match self.files.sentinel.write(self.mark) {
             Ok(()) => self.noted = self.mark.batches,
             Err(error) => tracing::warn!(%error, "store.id could not be brought up to date"),
@@ -531,7 +542,7 @@ impl Writer {
             };
             let _ = answer.send(result);
         }
-        if self.mark.batches >= self.noted + NOTE_EVERY {
+        if self.mark.batches >= self.noted + NOTE_EVERY || self.noted_at.elapsed() >= NOTE_AFTER {
             self.note();
         }
     }
