@@ -303,10 +303,10 @@ fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Tries for half a second to take a lock: sled's is held until its last background task has ended, and a child process
+/// Tries for a second to take a lock: sled's is held until its last background task has ended, and a child process
 /// holds those of its parent until it has begun its program.
 fn patiently<T, E>(take: impl Fn() -> Result<T, E>, is_held: impl Fn(&E) -> bool) -> Result<T, E> {
-    for _ in 0..25 {
+    for _ in 0..50 {
         match take() {
             Err(error) if is_held(&error) => std::thread::sleep(Duration::from_millis(20)),
             other => return other,
