@@ -153,8 +153,17 @@ fn make(path: &Path, shown: &str) -> Result<Key, Error> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+    // Under another name first: a half-written secret must never look like one.
+    let new = path.with_extension("new");
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(file)?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(file)?;
+    fs::rename(&new, path).map_err(file)?;
     if let Some(folder) = path.parent() {
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)?;
     }
