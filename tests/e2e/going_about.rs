@@ -140,7 +140,7 @@ async fn a_flow_ends_after_idling_and_reading_its_page_keeps_it() {
     let mut visitor = server.visitor();
     let page = visitor.begins("reset", &user.name, "CORP").await;
     for _ in 0..6 {
-        tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         visitor.get("/reset").await.is_at(200, "reset/question");
     }
     let page = visitor.goes_on(&page, &[("answer", ANSWERS[0].1)]).await;
