@@ -1,6 +1,6 @@
 //! Writing to the directory: an intent is kept before, the result after, and what lies between is settled by reading.
 
-use super::{Error, Next, Services, Visitor, event};
+use super::{Error, Next, Services, Visitor, event, note};
 use crate::{
     directory,
     domain::{
@@ -111,11 +111,14 @@ pub(super) async fn take_back(
     detail: Option<&str>,
 ) -> Result<(), Error> {
     let key = visitor.key(kind);
-    let mut batch = services.store.batch();
-    if let Some(detail) = detail {
+    let failure = detail.map(|detail| {
         let who = (flow.username.as_str(), &flow.domain);
         let failure = event(services, visitor, kind, Outcome::Failure, who, detail);
-        batch = batch.event(&Event { account: Some(account.guid), ..failure });
+        Event { account: Some(account.guid), ..failure }
+    });
+    let mut batch = services.store.batch();
+    if let Some(failure) = &failure {
+        batch = batch.event(failure);
     }
     let batch = match step {
         Some(step) => {
@@ -125,7 +128,14 @@ pub(super) async fn take_back(
         None => batch.remove(&key, flow),
     };
     match batch.commit().await {
-        Ok(()) | Err(store::Error::Conflict) => Ok(()),
+        Ok(()) => Ok(()),
+        // The flow has moved on, or is gone: the event must not go with it.
+        Err(store::Error::Conflict) => {
+            if let Some(failure) = failure {
+                note(services, failure).await;
+            }
+            Ok(())
+        }
         Err(error) => Err(error.into()),
     }
 }
