@@ -132,8 +132,10 @@ async fn note(
     reference: Option<String>,
 ) {
     let now = site.services.clock.now();
-    if visitor
-        .address
+    // Only forms that name nobody are bounded here: they cost their sender nothing. All else is bounded by the limits
+    // of the flows, and no flood may keep it out of the log.
+    let anonymous = visitor.address.filter(|_| user.is_empty());
+    if anonymous
         .is_some_and(|address| site.noted.take(address, NOTES_PER_MINUTE, NOTES_PER_SECOND, now).is_err())
     {
         return;
