@@ -12,7 +12,7 @@ use crate::{
         lockout::{Allowance, Subject, Tally},
         secret::Password,
     },
-    store::{self, Found},
+    store::{self, Batch, Found},
 };
 
 /// Turns: whoever holds a subject's turn is the only one who counts for it. A fixed number of them is shared by all
@@ -42,19 +42,38 @@ pub(super) async fn count<T>(
     subject: &Subject,
     change: impl Fn(&mut Tally) -> T,
 ) -> Result<T, Error> {
+    Ok(count_with(services, subject, change, |batch, _| batch).await?.0)
+}
+
+/// Counts something, durably, and writes in the same batch what `with` adds to it. If a record that this stands on has
+/// changed in the meantime, only the count is written; false then.
+pub(super) async fn count_with<'a, T>(
+    services: &'a Services,
+    subject: &Subject,
+    change: impl Fn(&mut Tally) -> T,
+    with: impl Fn(Batch<'a>, &T) -> Batch<'a>,
+) -> Result<(T, bool), Error> {
+    let mut found = services.store.find::<Tally>(subject).await?;
+    let mut together = true;
     loop {
-        let found = services.store.find::<Tally>(subject).await?;
         let mut tally = found.clone().map(Found::into_inner).unwrap_or_default();
         let before = tally.clone();
         let result = change(&mut tally);
-        if tally == before {
-            return Ok(result);
+        let mut batch = services.store.batch();
+        if tally != before {
+            batch = batch.write(subject, found.as_ref(), &tally);
         }
-        match services.store.batch().write(subject, found.as_ref(), &tally).commit().await {
-            Ok(()) => return Ok(result),
+        if together {
+            batch = with(batch, &result);
+        }
+        match batch.commit().await {
+            Ok(()) => return Ok((result, together)),
             Err(store::Error::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
+        let now = services.store.find::<Tally>(subject).await?;
+        together = together && now != found;
+        found = now;
     }
 }
 

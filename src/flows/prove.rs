@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use super::{Error, Next, Services, Visitor, attempt, event, random, session::SessionId, unlock};
 use crate::{
     domain::{
-        account::AccountKey,
+        account::{Account, AccountKey},
         answer::{Answer, AnswerHash, HashCost},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
@@ -16,7 +16,7 @@ use crate::{
         permission::require_served,
         refusal::Refusal,
     },
-    store::{self, Found, keyring::keyed_hash},
+    store::{self, Batch, Found, keyring::keyed_hash},
 };
 
 /// Marks of wrong answers kept for a question; the largest lockout limit.
@@ -94,15 +94,18 @@ pub async fn answer(
             let at =
                 Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
-            if index + 1 < enrollment.questions.len() {
-                attempt::count(services, &subject, Tally::refund_answer).await?;
-                let question = enrollment.questions[index + 1].question.clone();
-                let total = enrollment.questions.len();
-                let next = Questions { subject, question, total, asked: at, tried: Vec::new() };
-                return advance(services, visitor, kind, &flow, Step::Question(next)).await;
-            }
-            attempt::count(services, &subject, Tally::forgive_answers).await?;
-            proven(services, visitor, kind, &flow, account.clone(), &enrollment).await
+            let Some(next) = enrollment.questions.get(index + 1) else {
+                return proven(services, visitor, kind, &flow, account.clone(), &enrollment).await;
+            };
+            let (question, total) = (next.question.clone(), enrollment.questions.len());
+            let next = Questions { subject: subject.clone(), question, total, asked: at, tried: Vec::new() };
+            let step = Step::Question(next);
+            let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
+            attempt::count_with(services, &subject, Tally::refund_answer, |batch, ()| {
+                batch.replace(&visitor.key(kind), &flow, &next)
+            })
+            .await?;
+            Ok(Next::Moved(None))
         }
         _ => refuse_wrong(services, visitor, kind, &flow, &subject, mark).await,
     }
@@ -231,22 +234,8 @@ async fn renew(
     }
 }
 
-/// Puts the flow at its next step, unless it has moved in the meantime.
-pub(super) async fn advance(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-    step: Step,
-) -> Result<Next, Error> {
-    let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
-    match services.store.batch().replace(&visitor.key(kind), flow, &next).commit().await {
-        Ok(()) | Err(store::Error::Conflict) => Ok(Next::Moved(None)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// All was answered right. Only now is it said whether the account is served; then comes what was asked for.
+/// All was answered right, which clears the count. Only now is it said whether the account is served; then comes what
+/// was asked for.
 async fn proven(
     services: &Services,
     visitor: &Visitor,
@@ -255,28 +244,41 @@ async fn proven(
     account: AccountKey,
     enrollment: &Enrollment,
 ) -> Result<Next, Error> {
-    let found = services.directory(&account.domain)?.load(account.guid).await?;
-    let Some(found) = found else { return Err(Error::Refused(Refusal::AccountNotServed)) };
-    require_served(&found).map_err(Error::Refused)?;
+    let subject = Subject::Known(account.clone());
     // What was proved belongs to a session that nobody could have planted or seen before.
     let fresh = SessionId::new()?;
     let owner = Visitor { session: fresh.clone(), ..visitor.clone() };
-    let now = services.now();
-    let moved = match kind {
-        Kind::Unlock => return unlock::carry_out(services, visitor, owner, flow, found).await,
-        Kind::Reset => {
-            super::reset::require_due(services, enrollment, &found).map_err(Error::Refused)?;
-            let step = Step::NewPassword { account, proved_at: now };
-            Flow { step, touched_at: now, ..flow.clone().into_inner() }
+    let found = match served(services, kind, &account, enrollment).await {
+        Ok(found) if kind == Kind::Reset => found,
+        other => {
+            attempt::count(services, &subject, Tally::forgive_answers).await?;
+            return unlock::carry_out(services, visitor, owner, flow, other?).await;
         }
-        Kind::Enroll | Kind::Change => return Err(Error::Internal("this flow asks no questions".into())),
     };
-    let batch = services.store.batch().replace(&visitor.key(kind), flow, &flow.moved(now));
-    match batch.insert(&owner.key(kind), &moved).commit().await {
-        Ok(()) => Ok(Next::Moved(Some(fresh))),
-        Err(store::Error::Conflict) => Ok(Next::Moved(None)),
-        Err(error) => Err(error.into()),
+    let now = services.now();
+    let step = Step::NewPassword { account: found.key, proved_at: now };
+    let moved = Flow { step, touched_at: now, ..flow.clone().into_inner() };
+    let (_, moved) = attempt::count_with(services, &subject, Tally::forgive_answers, |batch, ()| {
+        batch.replace(&visitor.key(kind), flow, &flow.moved(now)).insert(&owner.key(kind), &moved)
+    })
+    .await?;
+    Ok(Next::Moved(moved.then_some(fresh)))
+}
+
+/// The account, if it is served.
+async fn served(
+    services: &Services,
+    kind: Kind,
+    account: &AccountKey,
+    enrollment: &Enrollment,
+) -> Result<Account, Error> {
+    let found = services.directory(&account.domain)?.load(account.guid).await?;
+    let found = found.ok_or(Error::Refused(Refusal::AccountNotServed))?;
+    require_served(&found).map_err(Error::Refused)?;
+    if kind == Kind::Reset {
+        super::reset::require_due(services, enrollment, &found).map_err(Error::Refused)?;
     }
+    Ok(found)
 }
 
 /// The answer was wrong: the count stands, and the last of them locks.
@@ -290,39 +292,38 @@ async fn refuse_wrong(
 ) -> Result<Next, Error> {
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let now = services.now();
-    let locks = attempt::count(services, subject, |tally| tally.lock_if_spent(limit, now)).await?;
     let who = (flow.username.as_str(), &flow.domain);
     let code = Problem::AnswerWrong.code();
     let mut failure = event(services, visitor, kind, Outcome::Failure, who, code);
     if let Subject::Known(account) = subject {
         failure.account = Some(account.guid);
     }
+    let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
+    if let Step::Question(questions) = &mut marked.step {
+        questions.tried.push(mark);
+        // Without a lockout there is no end to them: the latest few matter.
+        let excess = questions.tried.len().saturating_sub(MOST_MARKS);
+        questions.tried.drain(..excess);
+    }
     let key = visitor.key(kind);
-    let events = || {
-        let batch = services.store.batch().event(&failure);
-        if !locks {
-            return batch;
-        }
-        let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
-        batch.event(&lockout)
-    };
-    let batch = if locks {
-        events().remove(&key, flow)
-    } else {
-        let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
-        if let Step::Question(questions) = &mut marked.step {
-            questions.tried.push(mark);
-            // Without a lockout there is no end to them: the latest few matter.
-            let excess = questions.tried.len().saturating_sub(MOST_MARKS);
-            questions.tried.drain(..excess);
-        }
-        events().replace(&key, flow, &marked)
-    };
-    match batch.commit().await {
-        Ok(()) => {}
+    let lock = |tally: &mut Tally| tally.lock_if_spent(limit, now);
+    let (locks, moved) = attempt::count_with(services, subject, lock, |batch, &locks| {
+        let batch = wrong_answer(batch, &failure, locks);
+        if locks { batch.remove(&key, flow) } else { batch.replace(&key, flow, &marked) }
+    })
+    .await?;
+    if !moved {
         // The flow was written in between (a page looked at again): the events must not be lost with it.
-        Err(store::Error::Conflict) => events().commit().await?,
-        Err(error) => return Err(error.into()),
+        wrong_answer(services.store.batch(), &failure, locks).commit().await?;
     }
     if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
+}
+
+/// The events of a wrong answer.
+fn wrong_answer<'a>(batch: Batch<'a>, failure: &Event, locks: bool) -> Batch<'a> {
+    let batch = batch.event(failure);
+    if !locks {
+        return batch;
+    }
+    batch.event(&Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() })
 }

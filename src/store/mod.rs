@@ -48,7 +48,7 @@ impl From<engine::Error> for Error {
 }
 
 /// A record as it was read; writing it back succeeds only if nobody else wrote it since.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found<R> {
     record: R,
     raw: Vec<u8>,
@@ -185,6 +185,9 @@ impl Batch<'_> {
     pub async fn commit(self) -> Result<(), Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
+        }
+        if self.writes.is_empty() {
+            return Ok(());
         }
         Ok(self.store.engine.commit(self.writes).await?)
     }

@@ -1,5 +1,6 @@
 //! Whole changes and resets: through the pages, and by a bare program that sends the same requests to the controller
-//! and computes the same hashes, and does nothing else.
+//! over two kept connections (one for the service account, one that only binds) and computes the same hashes, and does
+//! nothing else.
 
 use std::{
     collections::HashSet,
@@ -99,7 +100,7 @@ impl Person {
         self.password = new;
     }
 
-    async fn bare(&mut self, ldap: &mut Ldap, hashing: &Semaphore, deed: Deed) {
+    async fn bare(&mut self, [ldap, binding]: &mut [Ldap; 2], hashing: &Semaphore, deed: Deed) {
         let new = self.next_password();
         find(ldap, &self.user.name).await;
         let guid = format!("<GUID={}>", self.user.guid);
@@ -112,10 +113,14 @@ impl Person {
             HashSet::from([format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect()])
         };
         let changes: Vec<Mod<Vec<u8>>> = match deed {
-            Deed::Change => vec![
-                Mod::Delete(b"unicodePwd".to_vec(), value(&self.password)),
-                Mod::Add(b"unicodePwd".to_vec(), value(&new)),
-            ],
+            Deed::Change => {
+                // The old password is proved before anything else is said.
+                bind(binding, &self.user.dn, &self.password).await;
+                vec![
+                    Mod::Delete(b"unicodePwd".to_vec(), value(&self.password)),
+                    Mod::Add(b"unicodePwd".to_vec(), value(&new)),
+                ]
+            }
             Deed::Reset => {
                 for given in ANSWERS {
                     let place = hashing.acquire().await.unwrap();
@@ -189,8 +194,12 @@ async fn connect(domain: &Domain) -> Ldap {
     let url = format!("ldaps://{}:636", domain.address);
     let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url).await.unwrap();
     tokio::spawn(connection.drive());
-    ldap.simple_bind(&format!("{SERVICE}@{DNS}"), PASSWORD).await.unwrap().success().unwrap();
+    bind(&mut ldap, &format!("{SERVICE}@{DNS}"), PASSWORD).await;
     ldap
+}
+
+async fn bind(ldap: &mut Ldap, name: &str, password: &str) {
+    ldap.simple_bind(name, password).await.unwrap().success().unwrap();
 }
 
 /// Deeds a second of these people, all at once: through the pages of the server at `port`, or bare.
@@ -209,7 +218,7 @@ pub async fn rate(
             Some(port) => Some(Browser::open(port).await.unwrap()),
             None => None,
         };
-        let ldap = if port.is_none() { Some(connect(domain).await) } else { None };
+        let ldap = if port.is_none() { Some([connect(domain).await, connect(domain).await]) } else { None };
         ready.push((person, browser, ldap));
     }
     let began = Instant::now();

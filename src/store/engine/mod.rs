@@ -94,6 +94,11 @@ impl Batch {
         Self::default()
     }
 
+    /// Whether it neither expects nor writes anything.
+    pub const fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.writes.is_empty()
+    }
+
     /// The key must not be there.
     #[must_use]
     pub fn expect_absent(mut self, key: Vec<u8>) -> Self {
