@@ -258,7 +258,7 @@ async fn proven(
     let now = services.now();
     let step = Step::NewPassword { account: found.key, proved_at: now };
     let moved = Flow { step, touched_at: now, ..flow.clone().into_inner() };
-    let (_, moved) = attempt::count_with(services, &subject, Tally::forgive_answers, |batch, ()| {
+    let ((), moved) = attempt::count_with(services, &subject, Tally::forgive_answers, |batch, ()| {
         batch.replace(&visitor.key(kind), flow, &flow.moved(now)).insert(&owner.key(kind), &moved)
     })
     .await?;

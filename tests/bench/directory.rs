@@ -1,9 +1,10 @@
 //! Whole changes and resets: through the pages, and by a bare program that sends the same requests to the controller
-//! over two kept connections (one for the service account, one that only binds) and computes the same hashes, and does
-//! nothing else.
+//! and computes the same hashes, and does nothing else. It keeps the service account's connection; a person's password
+//! goes over one of its own, as it must.
 
 use std::{
     collections::HashSet,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -100,7 +101,7 @@ impl Person {
         self.password = new;
     }
 
-    async fn bare(&mut self, [ldap, binding]: &mut [Ldap; 2], hashing: &Semaphore, deed: Deed) {
+    async fn bare(&mut self, (controller, ldap): &mut (Controller, Ldap), hashing: &Semaphore, deed: Deed) {
         let new = self.next_password();
         find(ldap, &self.user.name).await;
         let guid = format!("<GUID={}>", self.user.guid);
@@ -115,7 +116,7 @@ impl Person {
         let changes: Vec<Mod<Vec<u8>>> = match deed {
             Deed::Change => {
                 // The old password is proved before anything else is said.
-                bind(binding, &self.user.dn, &self.password).await;
+                controller.bound(&self.user.dn, &self.password).await;
                 vec![
                     Mod::Delete(b"unicodePwd".to_vec(), value(&self.password)),
                     Mod::Add(b"unicodePwd".to_vec(), value(&new)),
@@ -178,28 +179,38 @@ async fn read(ldap: &mut Ldap, guid: &str) {
     assert_eq!(found.unwrap().success().unwrap().0.len(), 1);
 }
 
-async fn connect(domain: &Domain) -> Ldap {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(domain.ca()).unwrap()).unwrap();
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tcp = tokio::net::TcpStream::connect((domain.address, 636)).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    let settings = LdapConnSettings::new()
-        .set_config(Arc::new(tls))
-        .set_std_stream(StdStream::Tcp(tcp.into_std().unwrap()));
-    let url = format!("ldaps://{}:636", domain.address);
-    let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url).await.unwrap();
-    tokio::spawn(connection.drive());
-    bind(&mut ldap, &format!("{SERVICE}@{DNS}"), PASSWORD).await;
-    ldap
+/// Where the domain controller is, and how it is known.
+struct Controller {
+    address: IpAddr,
+    tls: Arc<ClientConfig>,
 }
 
-async fn bind(ldap: &mut Ldap, name: &str, password: &str) {
-    ldap.simple_bind(name, password).await.unwrap().success().unwrap();
+impl Controller {
+    fn of(domain: &Domain) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(domain.ca()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { address: domain.address, tls: Arc::new(tls) }
+    }
+
+    /// A new connection, bound.
+    async fn bound(&self, name: &str, password: &str) -> Ldap {
+        let tcp = tokio::net::TcpStream::connect((self.address, 636)).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let settings = LdapConnSettings::new()
+            .set_config(Arc::clone(&self.tls))
+            .set_std_stream(StdStream::Tcp(tcp.into_std().unwrap()));
+        let url = format!("ldaps://{}:636", self.address);
+        let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url).await.unwrap();
+        tokio::spawn(connection.drive());
+        ldap.simple_bind(name, password).await.unwrap().success().unwrap();
+        ldap
+    }
 }
 
 /// Deeds a second of these people, all at once: through the pages of the server at `port`, or bare.
@@ -218,7 +229,14 @@ pub async fn rate(
             Some(port) => Some(Browser::open(port).await.unwrap()),
             None => None,
         };
-        let ldap = if port.is_none() { Some([connect(domain).await, connect(domain).await]) } else { None };
+        let ldap = match port {
+            Some(_) => None,
+            None => {
+                let controller = Controller::of(domain);
+                let ldap = controller.bound(&format!("{SERVICE}@{DNS}"), PASSWORD).await;
+                Some((controller, ldap))
+            }
+        };
         ready.push((person, browser, ldap));
     }
     let began = Instant::now();

@@ -138,10 +138,12 @@ async fn durable_commits() {
     }
     Table::plain("the disk's syncs, appending", appends, "/s");
     Table::plain("the disk's syncs, in place", in_place, "/s");
-    Table::plain("commits of 1 caller", one, "/s");
-    Table::above("commits of 1 caller / the disk's faster rate", one / appends.max(in_place), "", 0.5);
-    Table::plain("commits of 32 callers", many, "/s");
-    Table::above("commits of 32 callers / the disk's faster rate", many / appends.max(in_place), "", 0.5);
+    // A store grows as a log does; in place the file system has less to do, which shows what is left to be gained.
+    for (callers, commits) in [("1 caller", one), ("32 callers", many)] {
+        Table::plain(&format!("commits of {callers}"), commits, "/s");
+        Table::above(&format!("commits of {callers} / syncs, appending"), commits / appends, "", 0.5);
+        Table::plain(&format!("commits of {callers} / syncs, in place"), commits / in_place, "");
+    }
 }
 
 async fn million() {
