@@ -623,6 +623,14 @@ fn apply(db: &Db, batch: &Batch) -> Result<(), Error> {
             return Err(Error::Conflict);
         }
     }
+    // sled writes a manifest for a batch; one write is atomic without.
+    if let [(key, value)] = batch.writes.as_slice() {
+        let written = match value {
+            Some(value) => db.insert(key.as_slice(), value.as_slice()),
+            None => db.remove(key.as_slice()),
+        };
+        return written.map(drop).map_err(fault);
+    }
     let mut writes = sled::Batch::default();
     for (key, value) in &batch.writes {
         match value {
