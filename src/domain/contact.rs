@@ -44,9 +44,44 @@ impl EmailAddress {
     }
 }
 
+/// A telephone number in the international form: `+` and eight to fifteen digits (E.164).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// Understands a number as directories have it: blanks, dots, hyphens, slashes and brackets may be in it, and
+    /// `00` may stand for `+`. One without a country can't be called from everywhere, and is none.
+    pub fn parse(written: &str) -> Option<Self> {
+        let bare: String =
+            written.chars().filter(|c| !c.is_whitespace() && !".-/()\u{a0}".contains(*c)).collect();
+        let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00"))?;
+        let sound = (8..=15).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && !digits.starts_with('0');
+        sound.then(|| Self(format!("+{digits}")))
+    }
+
+    /// The number: `+` and digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_called_from_everywhere_or_not_at_all() {
+        for written in ["+491701234567", "+49 170 1234567", "0049 (170) 123-4567", " +49/170.123 45 67 "] {
+            assert_eq!(PhoneNumber::parse(written).unwrap().as_str(), "+491701234567", "{written}");
+        }
+        for none in
+            ["", "+", "0170 1234567", "+49170;touch x", "$(id)", "--help", "+0123456789", "+4917012345678901", "+٤٩١٧٠١٢٣٤٥"]
+        {
+            assert_eq!(PhoneNumber::parse(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn addresses_are_told_from_other_text() {

@@ -12,6 +12,7 @@ pub mod enrollment;
 pub mod field;
 pub mod flow;
 pub mod lockout;
+pub mod message;
 pub mod password_rules;
 pub mod permission;
 pub mod refusal;
