@@ -20,8 +20,9 @@ use crate::{
         clock::{Clock, SystemClock},
         secret::{Key, Password, SecretText},
     },
-    flows::{self, Services, attempt::Turns, hashing::HashPool},
+    flows::{self, Services, attempt::Turns, hashing::HashPool, outbox::Outbox},
     jobs,
+    notify::Notifier,
     render::Renderer,
     settings::{DomainSettings, Settings, Transport},
     store::{
@@ -140,7 +141,7 @@ impl App {
         make_folder(&config.data)?;
         let store = open_store(config).await?;
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
-        let renderer = Renderer::new().map_err(|e| Error(e.to_string()))?;
+        let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let services = Services {
             directories,
@@ -149,6 +150,12 @@ impl App {
             clock,
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
+            notifier: if demo {
+                Notifier::of_demo(Arc::clone(&renderer))
+            } else {
+                Notifier::new(Arc::clone(&renderer))
+            },
+            outbox: Outbox::default(),
             turns: Turns::default(),
         };
         note_start(&services).await;
@@ -250,7 +257,7 @@ async fn note_start(services: &Services) {
         account: None,
         reference: None,
     };
-    flows::note(services, event).await;
+    flows::note(services, event, None).await;
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {

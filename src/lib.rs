@@ -32,6 +32,7 @@ pub mod directory;
 pub mod domain;
 pub mod flows;
 pub mod jobs;
+pub mod notify;
 pub mod render;
 pub mod settings;
 pub mod store;

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account::{AccountKey, DomainName},
-    audit::Outcome,
+    audit::{Action, Event, Outcome},
     clock::Timestamp,
     contact::{EmailAddress, PhoneNumber},
-    flow::Kind,
 };
 
 /// What a message is about. Each has templates of its own, and a switch in the settings.
@@ -53,18 +52,23 @@ impl Topic {
         Self::Lockout,
     ];
 
-    /// The alert about how a flow went; `None` for what is only about to happen.
-    pub const fn of(kind: Kind, outcome: Outcome) -> Option<Self> {
-        Some(match (kind, outcome) {
-            (_, Outcome::Intent) => return None,
-            (Kind::Enroll, Outcome::Success) => Self::Enroll,
-            (Kind::Enroll, Outcome::Failure) => Self::EnrollFailed,
-            (Kind::Reset, Outcome::Success) => Self::Reset,
-            (Kind::Reset, Outcome::Failure) => Self::ResetFailed,
-            (Kind::Unlock, Outcome::Success) => Self::Unlock,
-            (Kind::Unlock, Outcome::Failure) => Self::UnlockFailed,
-            (Kind::Change, Outcome::Success) => Self::Change,
-            (Kind::Change, Outcome::Failure) => Self::ChangeFailed,
+    /// The alert about an event; `None` if there is none.
+    pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
+        Some(match (action, outcome) {
+            (_, Outcome::Intent)
+            | (Action::Start | Action::Message, _)
+            | (Action::Lockout, Outcome::Failure) => {
+                return None;
+            }
+            (Action::Enroll, Outcome::Success) => Self::Enroll,
+            (Action::Enroll, Outcome::Failure) => Self::EnrollFailed,
+            (Action::Reset, Outcome::Success) => Self::Reset,
+            (Action::Reset, Outcome::Failure) => Self::ResetFailed,
+            (Action::Unlock, Outcome::Success) => Self::Unlock,
+            (Action::Unlock, Outcome::Failure) => Self::UnlockFailed,
+            (Action::Change, Outcome::Success) => Self::Change,
+            (Action::Change, Outcome::Failure) => Self::ChangeFailed,
+            (Action::Lockout, Outcome::Success) => Self::Lockout,
         })
     }
 
@@ -104,7 +108,10 @@ pub struct Facts {
 
 impl fmt::Debug for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Facts").field("user", &self.user).field("domain", &self.domain).finish_non_exhaustive()
+        f.debug_struct("Facts")
+            .field("user", &self.user)
+            .field("domain", &self.domain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,6 +170,14 @@ pub enum Message {
 }
 
 impl Message {
+    /// Which way it goes.
+    pub const fn channel(&self) -> Channel {
+        match self {
+            Self::Mail(_) => Channel::Mail,
+            Self::Sms(_) => Channel::Sms,
+        }
+    }
+
     /// Where it goes.
     pub fn to(&self) -> &str {
         match self {
@@ -186,8 +201,63 @@ pub struct Concern {
 }
 
 impl Concern {
+    /// Whom and what an event is about, if people are told of such events.
+    pub fn of(event: &Event) -> Option<Self> {
+        let guid = event.account?;
+        let topic = Topic::of(event.action, event.outcome)?;
+        let account = AccountKey { domain: DomainName::new(&event.domain), guid };
+        Some(Self { account, user: event.user.clone(), topic, source_ip: event.source_ip })
+    }
+
     /// The domain.
     pub const fn domain(&self) -> &DomainName {
         &self.account.domain
     }
+}
+
+/// Something that is yet to be told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Errand {
+    /// Whom and what it is about.
+    pub concern: Concern,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// After this it is not told any more.
+    pub expires_at: Timestamp,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// What is to be done.
+    pub task: Task,
+}
+
+/// What is to be done about something that is yet to be told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Find out who is to be told of it, and in which language.
+    Alert {
+        /// The language of the page, which anyone may have chosen.
+        page_language: Option<String>,
+    },
+    /// Send a message.
+    Send {
+        /// Which way.
+        channel: Channel,
+        /// A keyed hash of the recipient: what goes to one goes in order.
+        recipient: [u8; 16],
+        /// The [`Message`], sealed.
+        sealed: String,
+    },
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// By e-mail.
+    Mail,
+    /// By text message.
+    Sms,
 }

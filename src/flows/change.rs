@@ -43,7 +43,7 @@ pub async fn finish(
             let who = (who.typed.as_str(), &who.domain);
             let failure = super::event(services, visitor, Kind::Change, Outcome::Failure, who, code);
             let account = found.map(|account| account.key.guid);
-            note(services, Event { account, ..failure }).await;
+            note(services, Event { account, ..failure }, visitor.language.as_deref()).await;
             return Ok(Next::Wrong(Problems::of(Field::OldPassword, Problem::NameOrPasswordWrong), None));
         }
         Some((account, _)) => account,
@@ -52,7 +52,7 @@ pub async fn finish(
     if let Err(problem) = account.policy.check(&new, &account) {
         let failure =
             write::audit(services, visitor, Kind::Change, Outcome::Failure, &account, problem.code());
-        note(services, failure).await;
+        note(services, failure, visitor.language.as_deref()).await;
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let what = Write::Change { before: account.password_last_set };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Error, Next, Services, Visitor, attempt, event, identify::Identified, note, prove, random};
+use super::{
+    Error, Next, Services, Visitor, attempt, event, identify::Identified, note, outbox, prove, random,
+};
 use crate::{
     directory::PasswordCheck,
     domain::{
@@ -79,7 +81,7 @@ pub async fn begin(
         Some(Err(problems)) => {
             let code = problems.code();
             let failure = write::audit(services, &owner, Kind::Enroll, Outcome::Failure, &account, code);
-            note(services, failure).await;
+            note(services, failure, owner.language.as_deref()).await;
             Ok(Next::Wrong(problems, Some(fresh)))
         }
         Some(Ok(answers)) => {
@@ -100,7 +102,7 @@ async fn refuse_password(
     let mut failure =
         event(services, visitor, Kind::Enroll, Outcome::Failure, (&who.typed, &who.domain), code);
     failure.account = account.map(|account| account.key.guid);
-    note(services, failure).await;
+    note(services, failure, visitor.language.as_deref()).await;
     let mut problems = Problems::of(Field::Password, Problem::NameOrPasswordWrong);
     if let Some(Err(more)) = answers {
         problems.extend(&more);
@@ -179,8 +181,8 @@ async fn keep(
             .batch()
             .write(&account.key, old.as_ref(), &enrollment)
             .write(&subject, counted.as_ref(), &tally)
-            .replace(&key, &flow, &finished)
-            .event(&done);
+            .replace(&key, &flow, &finished);
+        let batch = outbox::record(services, batch, &done, visitor.language.as_deref());
         match batch.commit().await {
             Ok(()) => return Ok(()),
             Err(store::Error::Conflict) => {}

@@ -8,6 +8,7 @@ pub mod change;
 pub mod enroll;
 pub mod hashing;
 pub mod identify;
+pub mod outbox;
 pub mod prove;
 pub mod reset;
 pub mod session;
@@ -31,6 +32,7 @@ use crate::{
         lockout::Subject,
         refusal::{Refusal, Service},
     },
+    notify::Notifier,
     settings::Settings,
     store::{
         self, Found, SessionKey, Store,
@@ -54,6 +56,10 @@ pub struct Services {
     pub hashing: HashPool,
     /// The settings, swapped when they change.
     pub settings: ArcSwap<Settings>,
+    /// Who composes and delivers messages.
+    pub notifier: Notifier,
+    /// The sender's memory.
+    pub outbox: outbox::Outbox,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }
@@ -242,8 +248,10 @@ pub fn event(
 }
 
 /// Writes an event down outside any batch: a failure, which the visitor is told of in any case.
-pub async fn note(services: &Services, event: Event) {
-    if let Err(error) = services.store.batch().event(&event).commit().await {
+/// `page_language` is that of the page on which it happened, for the alert about it.
+pub async fn note(services: &Services, event: Event, page_language: Option<&str>) {
+    let batch = outbox::record(services, services.store.batch(), &event, page_language);
+    if let Err(error) = batch.commit().await {
         tracing::error!(%error, action = ?event.action, detail = event.detail, "an audit event could not be written");
     }
 }

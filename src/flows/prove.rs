@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Error, Next, Services, Visitor, attempt, event, random, session::SessionId, unlock};
+use super::{Error, Next, Services, Visitor, attempt, event, outbox, random, session::SessionId, unlock};
 use crate::{
     domain::{
         account::{Account, AccountKey},
@@ -306,24 +306,31 @@ async fn refuse_wrong(
         questions.tried.drain(..excess);
     }
     let key = visitor.key(kind);
+    let failed = (&failure, visitor.language.as_deref());
     let lock = |tally: &mut Tally| tally.lock_if_spent(limit, now);
     let (locks, moved) = attempt::count_with(services, subject, lock, |batch, &locks| {
-        let batch = wrong_answer(batch, &failure, locks);
+        let batch = wrong_answer(services, batch, failed, locks);
         if locks { batch.remove(&key, flow) } else { batch.replace(&key, flow, &marked) }
     })
     .await?;
     if !moved {
         // The flow was written in between (a page looked at again): the events must not be lost with it.
-        wrong_answer(services.store.batch(), &failure, locks).commit().await?;
+        wrong_answer(services, services.store.batch(), failed, locks).commit().await?;
     }
     if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
 }
 
 /// The events of a wrong answer.
-fn wrong_answer<'a>(batch: Batch<'a>, failure: &Event, locks: bool) -> Batch<'a> {
-    let batch = batch.event(failure);
+fn wrong_answer<'a>(
+    services: &'a Services,
+    batch: Batch<'a>,
+    (failure, page_language): (&Event, Option<&str>),
+    locks: bool,
+) -> Batch<'a> {
+    let batch = outbox::record(services, batch, failure, page_language);
     if !locks {
         return batch;
     }
-    batch.event(&Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() })
+    let lockout = Event { action: Action::Lockout, outcome: Outcome::Success, ..failure.clone() };
+    outbox::record(services, batch, &lockout, page_language)
 }

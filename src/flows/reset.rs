@@ -92,7 +92,7 @@ async fn set_password(
     if let Err(problem) = account.policy.check(&new, &account) {
         let failure =
             write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());
-        note(services, failure).await;
+        note(services, failure, visitor.language.as_deref()).await;
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let settings = services.settings.load_full();

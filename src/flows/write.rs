@@ -1,6 +1,6 @@
 //! Writing to the directory: an intent is kept before, the result after, and what lies between is settled by reading.
 
-use super::{Error, Next, Services, Visitor, event, note};
+use super::{Error, Next, Services, Visitor, event, note, outbox};
 use crate::{
     directory,
     domain::{
@@ -55,7 +55,7 @@ pub(super) async fn finish(
         Flow { step: Step::Finished(ending), touched_at: services.now(), ..flow.clone().into_inner() };
     let mut with_flow = true;
     loop {
-        let mut batch = services.store.batch().event(&done);
+        let mut batch = outbox::record(services, services.store.batch(), &done, visitor.language.as_deref());
         if with_flow {
             batch = batch.replace(&key, flow, &finished);
         }
@@ -118,7 +118,7 @@ pub(super) async fn take_back(
     });
     let mut batch = services.store.batch();
     if let Some(failure) = &failure {
-        batch = batch.event(failure);
+        batch = outbox::record(services, batch, failure, visitor.language.as_deref());
     }
     let batch = match step {
         Some(step) => {
@@ -132,7 +132,7 @@ pub(super) async fn take_back(
         // The flow has moved on, or is gone: the event must not go with it.
         Err(store::Error::Conflict) => {
             if let Some(failure) = failure {
-                note(services, failure).await;
+                note(services, failure, visitor.language.as_deref()).await;
             }
             Ok(())
         }

@@ -1,5 +1,7 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten.
+//! names that don't exist are forgotten. What is yet to be told is sent.
+
+mod outbox;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +27,15 @@ const FORGET_BEGINNINGS: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Makes the rounds until `shutdown`; the first at once, so that what an earlier run left open is settled.
 pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
+    tokio::join!(outbox::run(&services, &shutdown), rounds(&services, &shutdown));
+}
+
+async fn rounds(services: &Services, shutdown: &CancellationToken) {
     loop {
-        if let Err(error) = end_flows(&services).await {
+        if let Err(error) = end_flows(services).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }
-        if let Err(error) = forget_names(&services).await {
+        if let Err(error) = forget_names(services).await {
             tracing::warn!(%error, "the round over counts was not finished");
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(ROUND)).await.is_none() {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use crate::{
-    domain::message::Message,
+    domain::{
+        contact::EmailAddress,
+        message::{Channel, Facts, Mail, Message, Topic},
+    },
     render::Renderer,
     settings::Settings,
 };
@@ -45,15 +48,34 @@ impl Notifier {
         Self { renderer, kept: Some(Mutex::default()) }
     }
 
+    /// Whether messages of that channel go anywhere.
+    pub const fn delivers(&self, _settings: &Settings, _channel: Channel) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Composes an e-mail in these languages, one after the other.
+    pub fn mail(
+        &self,
+        _settings: &Settings,
+        topic: Topic,
+        languages: &[String],
+        (id, to): ([u8; 16], EmailAddress),
+        facts: &Facts,
+    ) -> Result<Mail, Fault> {
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!("{} {facts:?} {languages:?} {:?}", topic.as_str(), facts.code);
+        Ok(Mail { id, to, subject: topic.as_str().into(), text, html: None })
+    }
+
     /// Delivers a message.
-    pub async fn send(&self, settings: &Settings, message: &Message) -> Result<(), Fault> {
+    pub async fn send(&self, _settings: &Settings, message: &Message) -> Result<(), Fault> {
         if let Some(kept) = &self.kept {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
             kept.push_front(message.clone());
             return Ok(());
         }
-        todo!()
+        Err(Fault::Later("not there yet".into()))
     }
 
     /// What the demo would have sent, the latest first.

@@ -1,6 +1,7 @@
 //! The settings: what an administrator may change while the program runs. Each is declared once, in the table of its
 //! tab, with kind, default, bounds and help; validation, the example file and later the panel come from there.
 
+mod alerts;
 mod domain;
 mod enroll;
 pub(crate) mod form;
@@ -9,6 +10,7 @@ mod limits;
 mod security;
 pub(crate) mod table;
 
+pub use alerts::{Alert, Alerts, Personal};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
@@ -27,6 +29,8 @@ table::tab! {
         security: Security = Security::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
+        /// The Alerts tab.
+        alerts: Alerts = Alerts::default();
         /// The domains that are served; the first is the default.
         domain: Vec<DomainSettings> = Vec::new();
     }

@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod keyring;
 mod record;
+pub mod seal;
 
 use std::{
     ops::{Bound, Deref},
@@ -18,7 +19,7 @@ use std::{
 use engine::{Direction, Engine};
 pub use record::{Kept, SessionKey, Space, is_unknown_subject};
 
-use crate::domain::audit::Event;
+use crate::domain::{audit::Event, message::Errand};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +73,20 @@ impl<R> Deref for Found<R> {
 pub struct Store {
     engine: Arc<dyn Engine>,
     next_event: AtomicU64,
+    next_errand: AtomicU64,
 }
 
 impl Store {
-    /// Takes an engine over and finds out where the audit log goes on.
+    /// Takes an engine over and finds out where audit log and outbox go on.
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
-        let (from, to) = record::space_bounds(Space::Audit);
-        let last = engine.scan(from, to, Direction::Backward, 1).await?;
-        let next = last.first().and_then(|(key, _)| record::event_number(key)).map_or(1, |last| last + 1);
-        Ok(Self { engine, next_event: AtomicU64::new(next) })
+        let mut next = [0; 2];
+        for (space, next) in [Space::Audit, Space::Outbox].into_iter().zip(&mut next) {
+            let (from, to) = record::space_bounds(space);
+            let last = engine.scan(from, to, Direction::Backward, 1).await?;
+            *next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
+        }
+        let [next_event, next_errand] = next.map(AtomicU64::new);
+        Ok(Self { engine, next_event, next_errand })
     }
 
     /// The engine's condition in words, if it can't be written to.
@@ -171,14 +177,30 @@ impl Batch<'_> {
         self
     }
 
+    /// A record in the place of one that [`Store::page`] gave.
+    pub fn replace_raw<R: Kept>(mut self, key: Vec<u8>, found: &Found<R>, record: &R) -> Self {
+        self.writes = self.writes.expect_value(key.clone(), found.raw.clone());
+        match record::encode(record) {
+            Ok(raw) => self.writes = self.writes.put(key, raw),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// An event of the audit log.
     pub fn event(mut self, event: &Event) -> Self {
         let number = self.store.next_event.fetch_add(1, Ordering::Relaxed);
         match record::encode(event) {
-            Ok(raw) => self.writes = self.writes.put(record::event_key(number), raw),
+            Ok(raw) => self.writes = self.writes.put(record::numbered_key(Space::Audit, number), raw),
             Err(error) => self.fault = Some(error),
         }
         self
+    }
+
+    /// Something that is yet to be told, after all that waits already.
+    pub fn errand(self, errand: &Errand) -> Self {
+        let number = self.store.next_errand.fetch_add(1, Ordering::Relaxed);
+        self.put(&number, errand)
     }
 
     /// Writes it; durable when this returns.

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::Error;
 use crate::domain::{
     account::AccountKey, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject, lockout::Tally,
+    message::Errand,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -24,6 +25,8 @@ pub enum Space {
     Flows,
     /// Counts.
     Tallies,
+    /// What is yet to be told.
+    Outbox,
     /// Single values of the store itself.
     Meta,
 }
@@ -35,6 +38,7 @@ impl Space {
             Self::Enrollments => b'e',
             Self::Flows => b'f',
             Self::Tallies => b't',
+            Self::Outbox => b'o',
             Self::Meta => b'm',
         }
     }
@@ -97,6 +101,14 @@ impl Kept for Flow {
     }
 }
 
+impl Kept for Errand {
+    const SPACE: Space = Space::Outbox;
+    type Key = u64;
+    fn key(number: &u64) -> Vec<u8> {
+        numbered_key(Self::SPACE, *number)
+    }
+}
+
 /// The mark by which the right pepper is recognised.
 #[derive(Serialize, serde::Deserialize)]
 pub(super) struct PepperMark(pub [u8; 32]);
@@ -128,13 +140,14 @@ pub(super) fn space_bounds(space: Space) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     (Bound::Included(vec![space.letter()]), Bound::Excluded(vec![space.letter() + 1]))
 }
 
-pub(super) fn event_key(number: u64) -> Vec<u8> {
-    let mut bytes = vec![Space::Audit.letter()];
+/// The key of a record that is numbered in the order of writing.
+pub(super) fn numbered_key(space: Space, number: u64) -> Vec<u8> {
+    let mut bytes = vec![space.letter()];
     bytes.extend(number.to_be_bytes());
     bytes
 }
 
-pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+pub(super) fn number_of(key: &[u8]) -> Option<u64> {
     key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
 }
 

@@ -31,8 +31,9 @@ use crate::{
         lockout::{Subject, Tally},
         secret::Key,
     },
-    flows::{Services, attempt::Turns, hashing::HashPool},
+    flows::{Services, attempt::Turns, hashing::HashPool, outbox::Outbox},
     jobs,
+    notify::Notifier,
     render::Renderer,
     settings::Settings,
     store::{
@@ -162,6 +163,7 @@ impl TestApp {
         let store = Store::open(Arc::new(engine)).await.unwrap();
         let keys = Keyring::open(&self.folder().join("secret"), &store).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
+        let renderer = Arc::new(Renderer::new().unwrap());
         let services = Services {
             directories: directories.collect(),
             store,
@@ -171,11 +173,13 @@ impl TestApp {
             settings: ArcSwap::from_pointee(
                 self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),
+            notifier: Notifier::of_demo(Arc::clone(&renderer)),
+            outbox: Outbox::default(),
             turns: Turns::default(),
         };
         let site = Arc::new(Site {
             services: Arc::new(services),
-            renderer: Renderer::new().unwrap(),
+            renderer,
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             hosts: vec![HOST.to_owned()],

@@ -36,7 +36,7 @@ pub struct Site {
     /// The flows' services.
     pub services: Arc<Services>,
     /// Templates, texts, assets.
-    pub renderer: Renderer,
+    pub renderer: Arc<Renderer>,
     /// Who may ask how often.
     pub limits: limit::AddressLimits,
     /// Whose refused forms are written down how often: nobody may fill the disk with them.

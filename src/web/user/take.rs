@@ -142,7 +142,7 @@ async fn note(
     }
     let domain = DomainName::new(&domain.chars().take(256).collect::<String>());
     let event = flows::event(&site.services, visitor, kind, Outcome::Failure, (user, &domain), detail);
-    flows::note(&site.services, Event { reference, ..event }).await;
+    flows::note(&site.services, Event { reference, ..event }, visitor.language.as_deref()).await;
 }
 
 async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut form: Form) -> Taken {

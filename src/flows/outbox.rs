@@ -1,0 +1,409 @@
+//! What is yet to be told: kept in the batch of the step it belongs to, sent later. No page waits for it.
+//!
+//! What goes to one recipient goes in order. A message is taken out after the server has taken it over: whoever falls
+//! in between may send it twice (with the same Message-ID), never lose it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Services, random};
+use crate::{
+    domain::{
+        account::Account,
+        audit::{Action, Event, Outcome},
+        clock::Timestamp,
+        contact::EmailAddress,
+        enrollment::Enrollment,
+        message::{Channel, Concern, Errand, Facts, Message, Task},
+    },
+    notify,
+    settings::{Personal, Settings},
+    store::{self, Batch, Found, keyring::keyed_hash, seal},
+};
+
+/// Alerts that could not be sent for so long are given up.
+const LONGEST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// The first and the longest wait after a failure; each doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+/// Errands read at a time.
+const PAGE: usize = 200;
+/// Messages under way at the same time.
+const AT_ONCE: usize = 8;
+/// After so many failures in a row nothing more is tried on that way until its wait is over: it is the server's fault.
+const TRIES_OF_A_CHANNEL: u32 = 3;
+
+/// The sender's memory between its rounds.
+#[derive(Default)]
+pub struct Outbox {
+    news: Notify,
+    /// Sent, but the store could not be told yet.
+    sent: Mutex<HashSet<Vec<u8>>>,
+    channels: Mutex<HashMap<Channel, Standing>>,
+}
+
+/// How a channel does.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    failures: u32,
+    resting_until: Option<Timestamp>,
+}
+
+impl Outbox {
+    /// Waits until something new may be there.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+/// Writes an event down, and queues the alert about it if there is to be one.
+pub(super) fn record<'a>(
+    services: &'a Services,
+    batch: Batch<'a>,
+    event: &Event,
+    page_language: Option<&str>,
+) -> Batch<'a> {
+    let batch = batch.event(event);
+    let settings = services.settings.load();
+    let Some(concern) = Concern::of(event) else { return batch };
+    let wanted = settings.alerts.of(concern.topic).is_some_and(|alert| alert.enabled);
+    if !wanted || !services.notifier.delivers(&settings, Channel::Mail) {
+        return batch;
+    }
+    services.outbox.news.notify_one();
+    batch.errand(&Errand {
+        concern,
+        queued_at: event.at,
+        expires_at: event.at + LONGEST,
+        attempts: 0,
+        due_at: event.at,
+        task: Task::Alert { page_language: page_language.map(str::to_owned) },
+    })
+}
+
+/// Queues a message. After `expires_at` it is not sent any more.
+pub(super) fn queue<'a>(
+    services: &Services,
+    batch: Batch<'a>,
+    concern: &Concern,
+    message: &Message,
+    expires_at: Option<Timestamp>,
+) -> Result<Batch<'a>, Error> {
+    let internal = |e: serde_json::Error| Error::Internal(e.to_string());
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(message).map_err(internal)?);
+    let hash = keyed_hash(&services.keys.outbox, &[b"recipient", message.to().to_lowercase().as_bytes()]);
+    let mut recipient = [0; 16];
+    recipient.copy_from_slice(&hash[..16]);
+    let now = services.now();
+    services.outbox.news.notify_one();
+    Ok(batch.errand(&Errand {
+        concern: concern.clone(),
+        queued_at: now,
+        expires_at: expires_at.unwrap_or(now + LONGEST),
+        attempts: 0,
+        due_at: now,
+        task: Task::Send {
+            channel: message.channel(),
+            recipient,
+            sealed: seal::seal(&services.keys.outbox, &plain)?,
+        },
+    }))
+}
+
+/// How an errand ended.
+enum Done {
+    /// Sent, or replaced by what it led to.
+    Yes,
+    /// It failed, and will be tried again.
+    Later(String),
+    /// It failed for good.
+    Never(&'static str, String),
+}
+
+/// One round over all that waits: sends what is due. Gives the time at which something will be due again.
+pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Option<Timestamp>, Error> {
+    let mut round = Round { services, next: None, waiting: HashSet::new(), under_way: HashSet::new() };
+    let mut running = FuturesUnordered::new();
+    let mut after = None;
+    'pages: loop {
+        let page = services.store.page::<Errand>(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (key, errand) in page {
+            if stop.is_cancelled() {
+                break 'pages;
+            }
+            // What goes to one recipient goes one after the other.
+            while running.len() >= AT_ONCE
+                || round.recipient_of(&errand).is_some_and(|to| round.under_way.contains(&to))
+            {
+                let Some(ended) = running.next().await else { break };
+                round.ended(ended);
+            }
+            if round.is_to_wait(&errand) {
+                continue;
+            }
+            if let Some(to) = round.recipient_of(&errand) {
+                round.under_way.insert(to);
+            }
+            running.push(async move {
+                let kept = settle(services, &key, &errand).await;
+                (errand.into_inner(), kept)
+            });
+        }
+    }
+    while let Some(ended) = running.next().await {
+        round.ended(ended);
+    }
+    Ok(round.next)
+}
+
+struct Round<'a> {
+    services: &'a Services,
+    next: Option<Timestamp>,
+    /// Recipients of whom something earlier waits.
+    waiting: HashSet<[u8; 16]>,
+    under_way: HashSet<[u8; 16]>,
+}
+
+impl Round<'_> {
+    fn recipient_of(&self, errand: &Errand) -> Option<[u8; 16]> {
+        match &errand.task {
+            Task::Send { recipient, .. } => Some(*recipient),
+            Task::Alert { .. } => None,
+        }
+    }
+
+    fn is_to_wait(&mut self, errand: &Errand) -> bool {
+        let now = self.services.now();
+        // What is too late is taken out, whatever it would have to wait for.
+        if errand.expires_at <= now {
+            return false;
+        }
+        let recipient = self.recipient_of(errand);
+        let mut due = errand.due_at;
+        if let Task::Send { channel, .. } = &errand.task {
+            due = due.max(self.services.outbox.rests_until(*channel).unwrap_or(due));
+        }
+        if due > now {
+            self.wake_at(due);
+            self.waiting.extend(recipient);
+            return true;
+        }
+        // What it waits for says when it is due.
+        recipient.is_some_and(|to| self.waiting.contains(&to))
+    }
+
+    fn wake_at(&mut self, at: Timestamp) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) {
+        let recipient = self.recipient_of(&errand);
+        if let Some(to) = recipient {
+            self.under_way.remove(&to);
+        }
+        if let Some(due) = due {
+            self.wake_at(due);
+            self.waiting.extend(recipient);
+        }
+    }
+}
+
+impl Outbox {
+    fn rests_until(&self, channel: Channel) -> Option<Timestamp> {
+        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.get(&channel).and_then(|standing| standing.resting_until)
+    }
+
+    fn has_worked(&self, channel: Channel) {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+    }
+
+    fn has_failed(&self, channel: Channel, now: Timestamp) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = channels.entry(channel).or_default();
+        standing.failures += 1;
+        if let Some(excess) = standing.failures.checked_sub(TRIES_OF_A_CHANNEL) {
+            standing.resting_until = Some(now + wait_after(excess));
+        }
+    }
+}
+
+/// The wait after that many failures before the last one.
+fn wait_after(failures: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
+}
+
+/// Carries an errand out and keeps what became of it. Gives the time at which it is due again, if it is.
+async fn settle(services: &Services, key: &[u8], errand: &Found<Errand>) -> Option<Timestamp> {
+    let done = if services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
+        Ok((Done::Yes, services.store.batch()))
+    } else {
+        carry_out(services, errand).await
+    };
+    let now = services.now();
+    let (done, batch) = match done {
+        Ok(done) => done,
+        Err(error) => (Done::Later(error.to_string()), services.store.batch()),
+    };
+    let (batch, due) = match done {
+        Done::Yes => (batch.remove_raw(key.to_owned(), errand), None),
+        Done::Later(why) => {
+            let due = now + wait_after(errand.attempts);
+            tracing::warn!(why, topic = errand.concern.topic.as_str(), "a message could not be sent yet");
+            let again = Errand { attempts: errand.attempts + 1, due_at: due, ..(**errand).clone() };
+            (batch.replace_raw(key.to_owned(), errand, &again), Some(due))
+        }
+        Done::Never(code, why) => {
+            tracing::warn!(why, topic = errand.concern.topic.as_str(), "a message was given up");
+            let failure = failure(now, &errand.concern, code);
+            (batch.remove_raw(key.to_owned(), errand).event(&failure), None)
+        }
+    };
+    let mut sent = services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner);
+    if due.is_none() {
+        sent.insert(key.to_owned());
+    }
+    drop(sent);
+    match batch.commit().await {
+        Ok(()) | Err(store::Error::Conflict) => {
+            services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            due
+        }
+        Err(error) => {
+            tracing::error!(%error, "what became of a message could not be kept");
+            Some(now + FIRST_WAIT)
+        }
+    }
+}
+
+/// The event of a message that was given up.
+fn failure(now: Timestamp, concern: &Concern, code: &str) -> Event {
+    Event {
+        at: now,
+        outcome: Outcome::Failure,
+        source: "job".into(),
+        user: concern.user.clone(),
+        domain: concern.domain().to_string(),
+        action: Action::Message,
+        detail: format!("{}.{code}", concern.topic.as_str()),
+        source_ip: None,
+        source_user: None,
+        account: Some(concern.account.guid),
+        reference: None,
+    }
+}
+
+async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done, Batch<'a>), Error> {
+    let batch = services.store.batch();
+    if errand.expires_at <= services.now() {
+        return Ok((Done::Never("expired", "too late".into()), batch));
+    }
+    match &errand.task {
+        Task::Alert { page_language } => {
+            let batch = expand(services, batch, errand, page_language.as_deref()).await?;
+            Ok((Done::Yes, batch))
+        }
+        Task::Send { channel, sealed, .. } => {
+            let plain = seal::open(&services.keys.outbox, sealed)?;
+            let message: Message =
+                serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
+            let settings = services.settings.load_full();
+            let done = match services.notifier.send(&settings, &message).await {
+                Ok(()) => {
+                    services.outbox.has_worked(*channel);
+                    Done::Yes
+                }
+                Err(notify::Fault::Later(why)) => {
+                    services.outbox.has_failed(*channel, services.now());
+                    Done::Later(why)
+                }
+                Err(notify::Fault::Never(why)) => Done::Never("undeliverable", why),
+            };
+            Ok((done, batch))
+        }
+    }
+}
+
+/// Turns an alert into a message for each address, as directory and enrollment have them now.
+async fn expand<'a>(
+    services: &'a Services,
+    mut batch: Batch<'a>,
+    errand: &Errand,
+    page_language: Option<&str>,
+) -> Result<Batch<'a>, Error> {
+    let concern = &errand.concern;
+    let settings = services.settings.load_full();
+    let Some(alert) = settings.alerts.of(concern.topic).filter(|alert| alert.enabled) else {
+        return Ok(batch);
+    };
+    let account = services.directory(&concern.account.domain)?.load(concern.account.guid).await?;
+    let Some(account) = account else { return Ok(batch) };
+    let enrollment = services.store.find::<Enrollment>(&concern.account).await?;
+    let mut addresses: Vec<EmailAddress> = Vec::new();
+    for word in alert.recipients.iter().chain(&alert.bcc) {
+        for address in addresses_of(word, &account, enrollment.as_deref()) {
+            if !addresses.iter().any(|known| known.as_str().eq_ignore_ascii_case(address.as_str())) {
+                addresses.push(address);
+            }
+        }
+    }
+    let facts = Facts {
+        user: account.sam_account_name.clone(),
+        domain: account.netbios.clone(),
+        at: errand.queued_at,
+        source_ip: concern.source_ip,
+        code: None,
+        minutes: 0,
+    };
+    let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
+    for address in addresses {
+        let id = random::<16>()?;
+        let mail = services.notifier.mail(&settings, concern.topic, &languages, (id, address), &facts);
+        let mail = mail.map_err(|e| Error::Internal(e.to_string()))?;
+        batch = queue(services, batch, concern, &Message::Mail(mail), Some(errand.expires_at))?;
+    }
+    Ok(batch)
+}
+
+/// The addresses that a word of the settings stands for.
+fn addresses_of(word: &str, account: &Account, enrollment: Option<&Enrollment>) -> Vec<EmailAddress> {
+    let directory = || account.mail.as_deref().and_then(|mail| EmailAddress::parse(mail).ok());
+    let regain = || enrollment.and_then(|enrollment| enrollment.email.clone());
+    match Personal::parse(word) {
+        Some(Personal::Directory) => directory(),
+        Some(Personal::Regain) => regain(),
+        Some(Personal::DirectoryOrRegain) => directory().or_else(regain),
+        Some(Personal::RegainOrDirectory) => regain().or_else(directory),
+        None => EmailAddress::parse(word).ok(),
+    }
+    .into_iter()
+    .collect()
+}
+
+/// The languages of a message: the person's own; for someone whose own isn't known the page's, but never that alone,
+/// since a stranger may have chosen it.
+pub(super) fn languages(
+    settings: &Settings,
+    account: &Account,
+    enrollment: Option<&Enrollment>,
+    page_language: Option<&str>,
+) -> Vec<String> {
+    let own = enrollment
+        .and_then(|enrollment| enrollment.language.as_ref())
+        .or(account.preferred_language.as_ref());
+    if let Some(own) = own {
+        return vec![own.clone()];
+    }
+    let mut languages = vec![settings.general.language.clone()];
+    languages.extend(page_language.filter(|page| *page != settings.general.language).map(str::to_owned));
+    languages
+}

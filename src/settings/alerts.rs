@@ -1,0 +1,118 @@
+//! The Alerts tab: which events people are told of, and who is told.
+
+use super::table::tab;
+use crate::domain::{contact::EmailAddress, message::Topic};
+
+tab! {
+    /// Who is told of an event.
+    pub struct Alert {
+        /// Whether anyone is.
+        enabled: bool = true;
+        /// Who is: addresses, and [AD_EMAIL], [REGAIN_EMAIL], [AD_OR_REGAIN_EMAIL] (the directory's; if it has none,
+        /// the one given to Regain) or [REGAIN_OR_AD_EMAIL]. Each gets a mail of its own.
+        recipients: Vec<String> = vec!["[AD_EMAIL]".into(), "[REGAIN_EMAIL]".into()], as recipient;
+        /// Who else is, unseen by the others, for instance the help desk.
+        bcc: Vec<String> = Vec::new(), as recipient;
+    }
+}
+
+tab! {
+    /// The Alerts tab. Alerts are sent once mail is set up.
+    pub struct Alerts {
+        /// Someone enrolled.
+        enroll: Alert = Alert::default();
+        /// Someone tried to enroll in vain.
+        enroll_failed: Alert = Alert::off();
+        /// A password was reset.
+        reset: Alert = Alert::default();
+        /// Someone tried to reset a password in vain.
+        reset_failed: Alert = Alert::off();
+        /// An account was unlocked.
+        unlock: Alert = Alert::default();
+        /// Someone tried to unlock an account in vain.
+        unlock_failed: Alert = Alert::off();
+        /// A password was changed.
+        change: Alert = Alert::default();
+        /// Someone tried to change a password in vain.
+        change_failed: Alert = Alert::off();
+        /// Too many wrong answers: the person can't reset or unlock here until enrolling again.
+        lockout: Alert = Alert::default();
+    }
+}
+
+impl Alert {
+    fn off() -> Self {
+        Self { enabled: false, ..Self::default() }
+    }
+}
+
+impl Alerts {
+    /// The alert of a topic.
+    pub const fn of(&self, topic: Topic) -> Option<&Alert> {
+        Some(match topic {
+            Topic::Code => return None,
+            Topic::Enroll => &self.enroll,
+            Topic::EnrollFailed => &self.enroll_failed,
+            Topic::Reset => &self.reset,
+            Topic::ResetFailed => &self.reset_failed,
+            Topic::Unlock => &self.unlock,
+            Topic::UnlockFailed => &self.unlock_failed,
+            Topic::Change => &self.change,
+            Topic::ChangeFailed => &self.change_failed,
+            Topic::Lockout => &self.lockout,
+        })
+    }
+}
+
+/// The addresses that stand for those of the person concerned. The reference product's spellings are understood too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Personal {
+    /// `[AD_EMAIL]`
+    Directory,
+    /// `[REGAIN_EMAIL]`
+    Regain,
+    /// `[AD_OR_REGAIN_EMAIL]`
+    DirectoryOrRegain,
+    /// `[REGAIN_OR_AD_EMAIL]`
+    RegainOrDirectory,
+}
+
+impl Personal {
+    /// Understands such a word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim() {
+            "[AD_EMAIL]" => Self::Directory,
+            "[REGAIN_EMAIL]" | "[APR_EMAIL]" => Self::Regain,
+            "[AD_OR_REGAIN_EMAIL]" | "[AD_OR_APR_EMAIL]" => Self::DirectoryOrRegain,
+            "[REGAIN_OR_AD_EMAIL]" | "[APR_OR_AD_EMAIL]" => Self::RegainOrDirectory,
+            _ => return None,
+        })
+    }
+}
+
+fn recipient(text: &str) -> Result<(), String> {
+    if Personal::parse(text).is_some() || EmailAddress::parse(text).is_ok() {
+        return Ok(());
+    }
+    Err("is neither an e-mail address nor one of [AD_EMAIL], [REGAIN_EMAIL], [AD_OR_REGAIN_EMAIL], \
+         [REGAIN_OR_AD_EMAIL]"
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn recipients_are_addresses_or_words_for_them() {
+        for good in ["help@corp.example", "[AD_EMAIL]", "[APR_OR_AD_EMAIL]"] {
+            assert_eq!(recipient(good), Ok(()), "{good}");
+        }
+        let settings: Settings =
+            toml::from_str("[alerts.reset_failed]\nbcc = ['nobody']\nrecipients = ['[AD_EMAIL]']").unwrap();
+        assert!(settings.alerts.reset_failed.enabled && !settings.alerts.unlock_failed.enabled);
+        let faults = settings.faults();
+        assert!(faults[0].to_string().starts_with("settings.alerts.reset_failed.bcc: \"nobody\" is neither"));
+    }
+}
