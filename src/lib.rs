@@ -10,7 +10,7 @@
 //! composition   main → cli → app        may name everything
 //! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls)
 //! steps         flows                   "first this, then that" is written only here
-//! adapters      directory · store · render   each owns one technology; blind to each other
+//! adapters      directory · store · notify → render   each owns one technology; blind to each other
 //! words         settings · config → domain   domain knows nobody
 //! ```
 //!

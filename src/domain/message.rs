@@ -261,3 +261,13 @@ pub enum Channel {
     /// By text message.
     Sms,
 }
+
+impl Channel {
+    /// Its name in settings and lists.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Sms => "sms",
+        }
+    }
+}

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     domain::{
+        clock::Timestamp,
         contact::EmailAddress,
         message::{Channel, Facts, Mail, Message, Topic},
     },
@@ -31,7 +32,16 @@ pub enum Fault {
 pub struct Notifier {
     renderer: Arc<Renderer>,
     /// What was sent, in the demo, which sends nothing.
-    kept: Option<Mutex<VecDeque<Message>>>,
+    kept: Option<Mutex<VecDeque<Kept>>>,
+}
+
+/// A message that the demo would have sent.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub message: Message,
 }
 
 /// So many messages the demo keeps.
@@ -68,18 +78,18 @@ impl Notifier {
     }
 
     /// Delivers a message.
-    pub async fn send(&self, _settings: &Settings, message: &Message) -> Result<(), Fault> {
+    pub async fn send(&self, _settings: &Settings, message: &Message, now: Timestamp) -> Result<(), Fault> {
         if let Some(kept) = &self.kept {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
-            kept.push_front(message.clone());
+            kept.push_front(Kept { at: now, message: message.clone() });
             return Ok(());
         }
         Err(Fault::Later("not there yet".into()))
     }
 
     /// What the demo would have sent, the latest first.
-    pub fn kept(&self) -> Option<Vec<Message>> {
+    pub fn kept(&self) -> Option<Vec<Kept>> {
         let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         Some(kept.iter().cloned().collect())
     }

@@ -29,9 +29,15 @@ use crate::{
         clock::Clock,
         enrollment::Enrollment,
         lockout::{Subject, Tally},
+        message::Message,
         secret::Key,
     },
-    flows::{Services, attempt::Turns, hashing::HashPool, outbox::Outbox},
+    flows::{
+        Services,
+        attempt::Turns,
+        hashing::HashPool,
+        outbox::{self, Outbox},
+    },
     jobs,
     notify::Notifier,
     render::Renderer,
@@ -278,6 +284,18 @@ impl TestApp {
         done.cancel();
         let services = Arc::clone(&self.site().services);
         jobs::run(services, done).await;
+    }
+
+    /// Sends what is due; gives all that was sent since the start, oldest first.
+    pub async fn sent(&self) -> Vec<Message> {
+        let services = Arc::clone(&self.site().services);
+        // What an alert leads to is queued behind it.
+        for _ in 0..2 {
+            outbox::deliver(&services, &CancellationToken::new()).await.unwrap();
+        }
+        let mut kept = services.notifier.kept().unwrap();
+        kept.reverse();
+        kept.into_iter().map(|kept| kept.message).collect()
     }
 
     /// Someone with a browser of their own, who goes by that name in DEMO.

@@ -10,6 +10,7 @@ mod health;
 mod language;
 mod legacy;
 pub mod limit;
+mod outbox;
 mod problem;
 pub mod server;
 mod statics;
@@ -55,6 +56,11 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
         .at("/readyz", health::Ready(Arc::clone(&site)))
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))
         .nest("/pwreset", legacy::routes());
+    if site.demo {
+        for (path, json) in [("/demo/outbox", false), ("/demo/outbox.json", true)] {
+            routes = routes.at(path, outbox::Outbox { site: Arc::clone(&site), json });
+        }
+    }
     for kind in Kind::ALL {
         routes = routes.at(format!("/{kind}"), user::FlowPages { site: Arc::clone(&site), kind });
     }

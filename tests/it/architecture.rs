@@ -7,16 +7,17 @@ use std::{
 };
 
 /// What each module may use. Composition (`main`, `cli`, `app`) and the harness (`testing`) may name everything.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     // edges: talk to people, the timer, the network
-    ("web", &["domain", "flows", "render", "settings", "store", "tls"]),
+    ("web", &["domain", "flows", "notify", "render", "settings", "store", "tls"]),
     ("jobs", &["domain", "flows", "store"]),
     ("tls", &[]),
     // steps: "first this, then that" is written only here
-    ("flows", &["directory", "domain", "settings", "store"]),
+    ("flows", &["directory", "domain", "notify", "settings", "store"]),
     // adapters: each owns one technology; blind to each other
     ("directory", &["domain"]),
     ("store", &["domain"]),
+    ("notify", &["domain", "render", "settings"]),
     ("render", &[]),
     ("telemetry", &["config"]),
     // words

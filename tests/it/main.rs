@@ -13,6 +13,7 @@ mod contract;
 mod directory_lockout;
 mod flows;
 mod integrity;
+mod outbox;
 mod proving;
 mod secrets;
 mod trouble;

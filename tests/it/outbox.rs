@@ -1,0 +1,109 @@
+//! What people are told: queued with the step it belongs to, sent later, lost never.
+
+use regain::{
+    domain::message::{Mail, Message},
+    testing::{StoreMood, TestApp},
+};
+
+async fn mails(app: &TestApp) -> Vec<Mail> {
+    let mails = app.sent().await.into_iter().map(|message| match message {
+        Message::Mail(mail) => mail,
+        Message::Sms(_) => panic!("no text message was asked for"),
+    });
+    mails.collect()
+}
+
+async fn told(app: &TestApp) -> Vec<(String, String)> {
+    mails(app).await.into_iter().map(|mail| (mail.to.as_str().to_owned(), mail.subject)).collect()
+}
+
+#[tokio::test]
+async fn each_thing_done_is_told_to_every_known_address_once() {
+    let (app, mut alice) = TestApp::new()
+        .with_settings(|settings| {
+            settings.enroll.ask_email = true;
+            settings.alerts.reset.bcc = vec!["help@corp.example".into(), "ALICE@demo.example".into()];
+        })
+        .with_user("alice")
+        .await;
+    alice.enrolls().await;
+    alice.resets_password("Another-Horse-2").await;
+    alice.unlocks().await;
+    let told = told(&app).await;
+    let own = ["alice@demo.example", "mary@elsewhere.example"];
+    let expected: Vec<_> = [&own[..], &[own[0], own[1], "help@corp.example"], &own[..]].concat();
+    assert_eq!(told.iter().map(|(to, _)| to.as_str()).collect::<Vec<_>>(), expected, "{told:?}");
+}
+
+#[tokio::test]
+async fn what_fails_is_told_if_that_is_wanted_and_a_lockout_in_any_case() {
+    let (app, mut alice) = TestApp::new()
+        .with_settings(|settings| settings.alerts.reset_failed.enabled = true)
+        .with_user("alice")
+        .await;
+    alice.enrolls().await;
+    alice.begins("reset").await;
+    for n in 0..5 {
+        alice.answers(&format!("surely not {n}")).await;
+    }
+    let told = told(&app).await;
+    assert_eq!(told.len(), 1 + 5 + 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_name_that_does_not_exist() {
+    let (app, mut nobody) = TestApp::new()
+        .with_settings(|settings| settings.alerts.reset_failed.enabled = true)
+        .with_user("nobody")
+        .await;
+    nobody.begins("reset").await;
+    nobody.answers("surely not").await;
+    assert!(told(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_waits_survives_a_restart_and_a_crash_and_is_sent_once() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    alice.enrolls().await;
+    app.restart().await;
+    app.crash().await;
+    assert_eq!(told(&app).await.len(), 1);
+    app.restart().await;
+    assert!(told(&app).await.is_empty(), "it was taken out when it was sent");
+}
+
+#[tokio::test]
+async fn what_was_sent_is_not_sent_again_when_the_store_could_not_be_told() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    alice.enrolls().await;
+    // The alert becomes a mail; the mail is sent while nothing can be written.
+    let services = app.site().services.clone();
+    let go = tokio_util::sync::CancellationToken::new();
+    regain::flows::outbox::deliver(&services, &go).await.unwrap();
+    app.store_behaves(StoreMood::ReadOnly);
+    for _ in 0..3 {
+        regain::flows::outbox::deliver(&services, &go).await.unwrap();
+    }
+    app.store_behaves(StoreMood::Well);
+    assert_eq!(told(&app).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_demo_shows_what_it_would_have_sent_and_nobody_else_does() {
+    let (app, mut alice) = TestApp::new().as_demo().with_user("alice").await;
+    assert!(alice.get("/demo/outbox").await.text().contains("Nothing yet"));
+    alice.enrolls().await;
+    app.sent().await;
+    let page = alice.get("/demo/outbox").await;
+    assert!(page.text().contains("alice@demo.example"), "{}", page.text());
+    let json: serde_json::Value = serde_json::from_str(&alice.get("/demo/outbox.json").await.html).unwrap();
+    let first = &json[0];
+    for key in ["subject", "body", "time"] {
+        assert!(!first[key].as_str().unwrap().is_empty(), "{json}");
+    }
+    assert_eq!((first["channel"].as_str(), first["to"].as_str()), (Some("mail"), Some("alice@demo.example")));
+
+    let (_app, mut visitor) = TestApp::new().with_user("alice").await;
+    assert_eq!(visitor.get("/demo/outbox").await.code(), 404);
+    assert_eq!(visitor.get("/demo/outbox.json").await.code(), 404);
+}
