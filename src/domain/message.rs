@@ -232,6 +232,16 @@ pub struct Errand {
     pub task: Task,
 }
 
+impl Errand {
+    /// Whom a message goes to; not known yet of an alert.
+    pub const fn recipient(&self) -> Option<[u8; 16]> {
+        match &self.task {
+            Task::Send { recipient, .. } => Some(*recipient),
+            Task::Alert { .. } => None,
+        }
+    }
+}
+
 /// What is to be done about something that is yet to be told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod answer;
 pub mod audit;
+pub mod caps;
 pub mod clock;
 pub mod contact;
 pub mod enrollment;

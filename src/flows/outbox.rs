@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,10 +18,11 @@ use crate::{
     domain::{
         account::Account,
         audit::{Action, Event, Outcome},
+        caps::Sent,
         clock::Timestamp,
         contact::EmailAddress,
         enrollment::Enrollment,
-        message::{Channel, Concern, Errand, Facts, Message, Task},
+        message::{Channel, Concern, Errand, Facts, Message, Task, Topic},
     },
     notify,
     settings::{Personal, Settings},
@@ -142,7 +143,7 @@ pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Op
             }
             // What goes to one recipient goes one after the other.
             while running.len() >= AT_ONCE
-                || round.recipient_of(&errand).is_some_and(|to| round.under_way.contains(&to))
+                || errand.recipient().is_some_and(|to| round.under_way.contains(&to))
             {
                 let Some(ended) = running.next().await else { break };
                 round.ended(ended);
@@ -150,7 +151,7 @@ pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Op
             if round.is_to_wait(&errand) {
                 continue;
             }
-            if let Some(to) = round.recipient_of(&errand) {
+            if let Some(to) = errand.recipient() {
                 round.under_way.insert(to);
             }
             running.push(async move {
@@ -174,20 +175,13 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn recipient_of(&self, errand: &Errand) -> Option<[u8; 16]> {
-        match &errand.task {
-            Task::Send { recipient, .. } => Some(*recipient),
-            Task::Alert { .. } => None,
-        }
-    }
-
     fn is_to_wait(&mut self, errand: &Errand) -> bool {
         let now = self.services.now();
         // What is too late is taken out, whatever it would have to wait for.
         if errand.expires_at <= now {
             return false;
         }
-        let recipient = self.recipient_of(errand);
+        let recipient = errand.recipient();
         let mut due = errand.due_at;
         if let Task::Send { channel, .. } = &errand.task {
             due = due.max(self.services.outbox.rests_until(*channel).unwrap_or(due));
@@ -206,7 +200,7 @@ impl Round<'_> {
     }
 
     fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) {
-        let recipient = self.recipient_of(&errand);
+        let recipient = errand.recipient();
         if let Some(to) = recipient {
             self.under_way.remove(&to);
         }
@@ -218,6 +212,10 @@ impl Round<'_> {
 }
 
 impl Outbox {
+    fn lock_sent(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rests_until(&self, channel: Channel) -> Option<Timestamp> {
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         channels.get(&channel).and_then(|standing| standing.resting_until)
@@ -244,7 +242,7 @@ fn wait_after(failures: u32) -> Duration {
 
 /// Carries an errand out and keeps what became of it. Gives the time at which it is due again, if it is.
 async fn settle(services: &Services, key: &[u8], errand: &Found<Errand>) -> Option<Timestamp> {
-    let done = if services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
+    let done = if services.outbox.lock_sent().contains(key) {
         Ok((Done::Yes, services.store.batch()))
     } else {
         carry_out(services, errand).await
@@ -268,14 +266,12 @@ async fn settle(services: &Services, key: &[u8], errand: &Found<Errand>) -> Opti
             (batch.remove_raw(key.to_owned(), errand).event(&failure), None)
         }
     };
-    let mut sent = services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner);
     if due.is_none() {
-        sent.insert(key.to_owned());
+        services.outbox.lock_sent().insert(key.to_owned());
     }
-    drop(sent);
     match batch.commit().await {
         Ok(()) | Err(store::Error::Conflict) => {
-            services.outbox.sent.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            services.outbox.lock_sent().remove(key);
             due
         }
         Err(error) => {
@@ -312,7 +308,13 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             let batch = expand(services, batch, errand, page_language.as_deref()).await?;
             Ok((Done::Yes, batch))
         }
-        Task::Send { channel, sealed, .. } => {
+        Task::Send { channel, recipient, sealed } => {
+            // What is tried again was counted the first time.
+            if errand.attempts == 0
+                && let Some(capped) = spend(services, *channel, recipient, errand.concern.topic).await?
+            {
+                return Ok((Done::Never(capped, "too many were sent".into()), batch));
+            }
             let plain = seal::open(&services.keys.outbox, sealed)?;
             let message: Message =
                 serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
@@ -329,6 +331,48 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
                 Err(notify::Fault::Never(why)) => Done::Never("undeliverable", why),
             };
             Ok((done, batch))
+        }
+    }
+}
+
+/// The count of all text messages together.
+const ALL_TEXT_MESSAGES: [u8; 16] = [0; 16];
+
+/// Counts a message, durably, before it is sent; why it may not be, if it may not.
+async fn spend(
+    services: &Services,
+    channel: Channel,
+    recipient: &[u8; 16],
+    topic: Topic,
+) -> Result<Option<&'static str>, Error> {
+    let settings = services.settings.load_full();
+    let limits = &settings.limits;
+    let now = services.now();
+    let mut counts = Vec::new();
+    if topic == Topic::Code {
+        let caps = (limits.codes_per_recipient_per_hour, limits.codes_per_recipient_per_day);
+        counts.push((*recipient, caps, "too_many_to_one"));
+    }
+    if channel == Channel::Sms {
+        counts.push((ALL_TEXT_MESSAGES, (limits.text_messages_per_hour, 0), "too_many_in_all"));
+    }
+    loop {
+        let mut batch = services.store.batch();
+        for (key, (hour, day), code) in &counts {
+            let found = services.store.find::<Sent>(key).await?;
+            let mut sent = found.clone().map(Found::into_inner).unwrap_or_default();
+            if !sent.spend(*hour, *day, now) {
+                if *key == ALL_TEXT_MESSAGES {
+                    tracing::error!(hour, "no more text messages are sent in this hour");
+                }
+                return Ok(Some(code));
+            }
+            batch = batch.write(key, found.as_ref(), &sent);
+        }
+        match batch.commit().await {
+            Ok(()) => return Ok(None),
+            Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
+        caps::Sent,
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
     },
     flows::{Services, Visitor, session::SessionId, settle},
-    store,
+    store::{self, Kept},
 };
 
 /// How often the rounds are made.
@@ -35,7 +36,7 @@ async fn rounds(services: &Services, shutdown: &CancellationToken) {
         if let Err(error) = end_flows(services).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }
-        if let Err(error) = forget_names(services).await {
+        if let Err(error) = forget_counts(services).await {
             tracing::warn!(%error, "the round over counts was not finished");
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(ROUND)).await.is_none() {
@@ -89,32 +90,36 @@ fn absent_visitor(key: &[u8]) -> Option<Visitor> {
     Some(Visitor { address: None, language: None, session })
 }
 
-/// Forgets counts of names that don't exist, long after they were last touched.
-async fn forget_names(services: &Services) -> Result<(), store::Error> {
+/// Forgets counts of names that don't exist, long after they were last touched, and of messages after a day.
+async fn forget_counts(services: &Services) -> Result<(), store::Error> {
     let now = services.clock.now();
+    remove_all::<Tally>(services, |key, tally| {
+        store::is_unknown_subject(key)
+            && tally.touched_at.is_none_or(|touched| {
+                let counts = tally.wrong_answers > 0 || tally.wrong_passwords > 0;
+                now.since(touched) > if counts { FORGET_NAMES } else { FORGET_BEGINNINGS }
+            })
+    })
+    .await?;
+    remove_all::<Sent>(services, |_, sent| sent.is_over(now)).await
+}
+
+/// Removes the records of a kind that are over.
+async fn remove_all<R: Kept>(
+    services: &Services,
+    is_over: impl Fn(&[u8], &R) -> bool,
+) -> Result<(), store::Error> {
     let mut after = None;
     loop {
-        let page = services.store.page::<Tally>(after, PAGE).await?;
+        let page = services.store.page::<R>(after, PAGE).await?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = Some(last.clone());
-        let mut batch = services.store.batch();
-        let mut removed = 0;
-        for (key, tally) in page {
-            if store::is_unknown_subject(&key)
-                && tally.touched_at.is_none_or(|touched| {
-                    let counts = tally.wrong_answers > 0 || tally.wrong_passwords > 0;
-                    now.since(touched) > if counts { FORGET_NAMES } else { FORGET_BEGINNINGS }
-                })
-            {
-                batch = batch.remove_raw(key, &tally);
-                removed += 1;
-            }
-        }
-        if removed > 0 {
-            match batch.commit().await {
-                Ok(()) | Err(store::Error::Conflict) => {}
-                Err(error) => return Err(error),
-            }
+        let over = page.into_iter().filter(|(key, record)| is_over(key, record));
+        let batch = over.fold(services.store.batch(), |batch, (key, record)| batch.remove_raw(key, &record));
+        match batch.commit().await {
+            // Someone counted in between: the next round sees.
+            Ok(()) | Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error),
         }
     }
 }

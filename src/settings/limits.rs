@@ -12,5 +12,12 @@ tab! {
         requests_per_second_overall: u32 = 500, in 0..=1_000_000;
         /// Resets and unlocks that may be begun for one account, or one unknown name, in an hour; 0 for no limit.
         starts_per_account_per_hour: u32 = 20, in 0..=10_000;
+        /// Verification codes that are sent to one address or number in an hour, and in a day; 0 for no limit.
+        codes_per_recipient_per_hour: u32 = 6, in 0..=100;
+        /// In a day.
+        codes_per_recipient_per_day: u32 = 20, in 0..=1000;
+        /// Text messages that are sent in an hour, to whomever; more are dropped, and the log says so. They cost money.
+        /// 0 for no limit.
+        text_messages_per_hour: u32 = 200, in 0..=3000;
     }
 }

@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::domain::{
-    account::AccountKey, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject, lockout::Tally,
-    message::Errand,
+    account::AccountKey, caps::Sent, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject,
+    lockout::Tally, message::Errand,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -27,6 +27,8 @@ pub enum Space {
     Tallies,
     /// What is yet to be told.
     Outbox,
+    /// When messages were sent to whom.
+    Sent,
     /// Single values of the store itself.
     Meta,
 }
@@ -39,6 +41,7 @@ impl Space {
             Self::Flows => b'f',
             Self::Tallies => b't',
             Self::Outbox => b'o',
+            Self::Sent => b's',
             Self::Meta => b'm',
         }
     }
@@ -106,6 +109,17 @@ impl Kept for Errand {
     type Key = u64;
     fn key(number: &u64) -> Vec<u8> {
         numbered_key(Self::SPACE, *number)
+    }
+}
+
+impl Kept for Sent {
+    const SPACE: Space = Space::Sent;
+    /// The keyed hash of a recipient.
+    type Key = [u8; 16];
+    fn key(recipient: &[u8; 16]) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(recipient);
+        bytes
     }
 }
 
