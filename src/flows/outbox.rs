@@ -74,8 +74,9 @@ pub(super) fn record<'a>(
     let batch = batch.event(event);
     let settings = services.settings.load();
     let Some(concern) = Concern::of(event) else { return batch };
-    let wanted = settings.alerts.of(concern.topic).is_some_and(|alert| alert.enabled);
-    if !wanted || !services.notifier.delivers(&settings, Channel::Mail) {
+    if settings.alerts.recipients(concern.topic).is_none()
+        || !services.notifier.delivers(&settings, Channel::Mail)
+    {
         return batch;
     }
     services.outbox.news.notify_one();
@@ -386,14 +387,12 @@ async fn expand<'a>(
 ) -> Result<Batch<'a>, Error> {
     let concern = &errand.concern;
     let settings = services.settings.load_full();
-    let Some(alert) = settings.alerts.of(concern.topic).filter(|alert| alert.enabled) else {
-        return Ok(batch);
-    };
+    let Some(words) = settings.alerts.recipients(concern.topic) else { return Ok(batch) };
     let account = services.directory(&concern.account.domain)?.load(concern.account.guid).await?;
     let Some(account) = account else { return Ok(batch) };
     let enrollment = services.store.find::<Enrollment>(&concern.account).await?;
     let mut addresses: Vec<EmailAddress> = Vec::new();
-    for word in alert.recipients.iter().chain(&alert.bcc) {
+    for word in words {
         for address in addresses_of(word, &account, enrollment.as_deref()) {
             if !addresses.iter().any(|known| known.as_str().eq_ignore_ascii_case(address.as_str())) {
                 addresses.push(address);

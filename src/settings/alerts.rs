@@ -17,50 +17,69 @@ tab! {
 }
 
 tab! {
+    /// Who is told of a failure.
+    pub struct FailureAlert {
+        /// Whether anyone is.
+        enabled: bool = false;
+        /// Who is: as above.
+        recipients: Vec<String> = vec!["[AD_EMAIL]".into(), "[REGAIN_EMAIL]".into()], as recipient;
+        /// Who else is, unseen by the others, for instance the help desk.
+        bcc: Vec<String> = Vec::new(), as recipient;
+    }
+}
+
+tab! {
     /// The Alerts tab. Alerts are sent once mail is set up.
     pub struct Alerts {
         /// Someone enrolled.
         enroll: Alert = Alert::default();
         /// Someone tried to enroll in vain.
-        enroll_failed: Alert = Alert::off();
+        enroll_failed: FailureAlert = FailureAlert::default();
         /// A password was reset.
         reset: Alert = Alert::default();
         /// Someone tried to reset a password in vain.
-        reset_failed: Alert = Alert::off();
+        reset_failed: FailureAlert = FailureAlert::default();
         /// An account was unlocked.
         unlock: Alert = Alert::default();
         /// Someone tried to unlock an account in vain.
-        unlock_failed: Alert = Alert::off();
+        unlock_failed: FailureAlert = FailureAlert::default();
         /// A password was changed.
         change: Alert = Alert::default();
         /// Someone tried to change a password in vain.
-        change_failed: Alert = Alert::off();
+        change_failed: FailureAlert = FailureAlert::default();
         /// Too many wrong answers: the person can't reset or unlock here until enrolling again.
         lockout: Alert = Alert::default();
     }
 }
 
-impl Alert {
-    fn off() -> Self {
-        Self { enabled: false, ..Self::default() }
+impl Alerts {
+    /// Who is told of a topic, as addresses and words for them; `None` if nobody is.
+    pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
+        let (recipients, bcc) = match topic {
+            Topic::Code => None,
+            Topic::Enroll => self.enroll.lists(),
+            Topic::EnrollFailed => self.enroll_failed.lists(),
+            Topic::Reset => self.reset.lists(),
+            Topic::ResetFailed => self.reset_failed.lists(),
+            Topic::Unlock => self.unlock.lists(),
+            Topic::UnlockFailed => self.unlock_failed.lists(),
+            Topic::Change => self.change.lists(),
+            Topic::ChangeFailed => self.change_failed.lists(),
+            Topic::Lockout => self.lockout.lists(),
+        }?;
+        Some(recipients.iter().chain(bcc).map(String::as_str))
     }
 }
 
-impl Alerts {
-    /// The alert of a topic.
-    pub const fn of(&self, topic: Topic) -> Option<&Alert> {
-        Some(match topic {
-            Topic::Code => return None,
-            Topic::Enroll => &self.enroll,
-            Topic::EnrollFailed => &self.enroll_failed,
-            Topic::Reset => &self.reset,
-            Topic::ResetFailed => &self.reset_failed,
-            Topic::Unlock => &self.unlock,
-            Topic::UnlockFailed => &self.unlock_failed,
-            Topic::Change => &self.change,
-            Topic::ChangeFailed => &self.change_failed,
-            Topic::Lockout => &self.lockout,
-        })
+impl Alert {
+    fn lists(&self) -> Option<(&[String], &[String])> {
+        self.enabled.then_some((&self.recipients, &self.bcc))
+    }
+}
+
+impl FailureAlert {
+    fn lists(&self) -> Option<(&[String], &[String])> {
+        self.enabled.then_some((&self.recipients, &self.bcc))
     }
 }
 
@@ -111,7 +130,11 @@ mod tests {
         }
         let settings: Settings =
             toml::from_str("[alerts.reset_failed]\nbcc = ['nobody']\nrecipients = ['[AD_EMAIL]']").unwrap();
-        assert!(settings.alerts.reset_failed.enabled && !settings.alerts.unlock_failed.enabled);
+        assert!(settings.alerts.recipients(Topic::Enroll).is_some());
+        assert!(
+            settings.alerts.recipients(Topic::ResetFailed).is_none(),
+            "naming recipients switches nothing on"
+        );
         let faults = settings.faults();
         assert!(faults[0].to_string().starts_with("settings.alerts.reset_failed.bcc: \"nobody\" is neither"));
     }

@@ -10,7 +10,7 @@ mod limits;
 mod security;
 pub(crate) mod table;
 
-pub use alerts::{Alert, Alerts, Personal};
+pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
