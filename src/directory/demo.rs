@@ -401,6 +401,10 @@ impl Directory for DemoDirectory {
         Ok(records.iter().find(|record| record.guid == guid).map(|record| self.account(record, now)))
     }
 
+    async fn list(&self) -> Result<Vec<ObjectGuid>, Error> {
+        Ok(self.records().iter().map(|record| record.guid).collect())
+    }
+
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
         let check = self.with_record(account, |record, now| {
             Ok(match self.compare(record, password, now) {

@@ -27,6 +27,10 @@ pub trait Directory: Send + Sync + 'static {
     /// is settled: `password_last_set` and `locked` tell whether the write was carried out.
     async fn load(&self, guid: ObjectGuid) -> Result<Option<Account>, Error>;
 
+    /// The objectGUIDs of all people's accounts, each once, in no order. Disabled ones are among them, computers and
+    /// managed service accounts are not. All of them or an error: never a part.
+    async fn list(&self) -> Result<Vec<ObjectGuid>, Error>;
+
     /// Whether this is the account's password. A wrong one counts towards the lockout in the directory.
     /// The check runs on a connection of its own and never leaves an identity behind. It is made once: after
     /// [`Error::Unavailable`] a wrong password may still have been counted.

@@ -35,11 +35,15 @@ pub enum Topic {
     ChangeFailed,
     /// The Regain lockout began.
     Lockout,
+    /// Not enrolled yet.
+    EnrollReminder,
+    /// The password is about to run out.
+    ExpiryReminder,
 }
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Code,
         Self::Enroll,
         Self::EnrollFailed,
@@ -50,6 +54,8 @@ impl Topic {
         Self::Change,
         Self::ChangeFailed,
         Self::Lockout,
+        Self::EnrollReminder,
+        Self::ExpiryReminder,
     ];
 
     /// The alert about an event; `None` if there is none.
@@ -85,6 +91,8 @@ impl Topic {
             Self::Change => "change",
             Self::ChangeFailed => "change_failed",
             Self::Lockout => "lockout",
+            Self::EnrollReminder => "enroll_reminder",
+            Self::ExpiryReminder => "expiry_reminder",
         }
     }
 }
@@ -104,6 +112,8 @@ pub struct Facts {
     pub code: Option<String>,
     /// For how many minutes the code is good; 0 without end.
     pub minutes: u32,
+    /// `[DAYS]`: in how many days the password runs out.
+    pub days: u32,
 }
 
 impl fmt::Debug for Facts {

@@ -17,4 +17,5 @@ pub mod message;
 pub mod password_rules;
 pub mod permission;
 pub mod refusal;
+pub mod reminder;
 pub mod secret;

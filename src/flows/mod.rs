@@ -10,6 +10,7 @@ pub mod hashing;
 pub mod identify;
 pub mod outbox;
 pub mod prove;
+pub mod remind;
 pub mod reset;
 pub mod session;
 pub mod settle;

@@ -23,6 +23,7 @@ use crate::{
         contact::EmailAddress,
         enrollment::Enrollment,
         message::{Channel, Concern, Errand, Facts, Message, Task, Topic},
+        reminder::days_left,
     },
     notify,
     settings::{Personal, Settings},
@@ -79,13 +80,24 @@ pub(super) fn record<'a>(
     {
         return batch;
     }
+    alert(services, batch, concern, event.at, page_language)
+}
+
+/// Queues an alert: who is told of it, and how, is found out when it is sent.
+pub(super) fn alert<'a>(
+    services: &Services,
+    batch: Batch<'a>,
+    concern: Concern,
+    at: Timestamp,
+    page_language: Option<&str>,
+) -> Batch<'a> {
     services.outbox.news.notify_one();
     batch.errand(&Errand {
         concern,
-        queued_at: event.at,
-        expires_at: event.at + LONGEST,
+        queued_at: at,
+        expires_at: at + LONGEST,
         attempts: 0,
-        due_at: event.at,
+        due_at: at,
         task: Task::Alert { page_language: page_language.map(str::to_owned) },
     })
 }
@@ -387,7 +399,12 @@ async fn expand<'a>(
 ) -> Result<Batch<'a>, Error> {
     let concern = &errand.concern;
     let settings = services.settings.load_full();
-    let Some(words) = settings.alerts.recipients(concern.topic) else { return Ok(batch) };
+    let words: Vec<&str> = match concern.topic {
+        Topic::EnrollReminder | Topic::ExpiryReminder => {
+            settings.reminders.recipients.iter().map(String::as_str).collect()
+        }
+        topic => settings.alerts.recipients(topic).map(Iterator::collect).unwrap_or_default(),
+    };
     let account = services.directory(&concern.account.domain)?.load(concern.account.guid).await?;
     let Some(account) = account else { return Ok(batch) };
     let enrollment = services.store.find::<Enrollment>(&concern.account).await?;
@@ -406,6 +423,7 @@ async fn expand<'a>(
         source_ip: concern.source_ip,
         code: None,
         minutes: 0,
+        days: days_left(&account, services.now()).unwrap_or_default(),
     };
     let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
     for address in addresses {

@@ -1,7 +1,8 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten. What is yet to be told is sent.
+//! names that don't exist are forgotten. What is yet to be told is sent, and people are reminded.
 
 mod outbox;
+mod reminders;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,11 @@ const FORGET_BEGINNINGS: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Makes the rounds until `shutdown`; the first at once, so that what an earlier run left open is settled.
 pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
-    tokio::join!(outbox::run(&services, &shutdown), rounds(&services, &shutdown));
+    tokio::join!(
+        outbox::run(&services, &shutdown),
+        reminders::run(&services, &shutdown),
+        rounds(&services, &shutdown)
+    );
 }
 
 async fn rounds(services: &Services, shutdown: &CancellationToken) {

@@ -56,7 +56,7 @@ impl Alerts {
     /// Who is told of a topic, as addresses and words for them; `None` if nobody is.
     pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
         let (recipients, bcc) = match topic {
-            Topic::Code => None,
+            Topic::Code | Topic::EnrollReminder | Topic::ExpiryReminder => None,
             Topic::Enroll => self.enroll.lists(),
             Topic::EnrollFailed => self.enroll_failed.lists(),
             Topic::Reset => self.reset.lists(),
@@ -109,7 +109,7 @@ impl Personal {
     }
 }
 
-fn recipient(text: &str) -> Result<(), String> {
+pub(super) fn recipient(text: &str) -> Result<(), String> {
     if Personal::parse(text).is_some() || EmailAddress::parse(text).is_ok() {
         return Ok(());
     }

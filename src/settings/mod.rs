@@ -7,6 +7,7 @@ mod enroll;
 pub(crate) mod form;
 mod general;
 mod limits;
+mod reminders;
 mod security;
 pub(crate) mod table;
 
@@ -15,6 +16,7 @@ pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
 pub use limits::Limits;
+pub use reminders::Reminders;
 pub use security::Security;
 pub use table::{Fault, Field, Form, Kind, Secret, Shape, Tab};
 
@@ -31,6 +33,8 @@ table::tab! {
         limits: Limits = Limits::default();
         /// The Alerts tab.
         alerts: Alerts = Alerts::default();
+        /// The Reminders tab.
+        reminders: Reminders = Reminders::default();
         /// The domains that are served; the first is the default.
         domain: Vec<DomainSettings> = Vec::new();
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::Error;
 use crate::domain::{
     account::AccountKey, caps::Sent, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject,
-    lockout::Tally, message::Errand,
+    lockout::Tally, message::Errand, reminder::Reminded,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -29,6 +29,8 @@ pub enum Space {
     Outbox,
     /// When messages were sent to whom.
     Sent,
+    /// Who was reminded of what.
+    Reminded,
     /// Single values of the store itself.
     Meta,
 }
@@ -42,6 +44,7 @@ impl Space {
             Self::Tallies => b't',
             Self::Outbox => b'o',
             Self::Sent => b's',
+            Self::Reminded => b'r',
             Self::Meta => b'm',
         }
     }
@@ -120,6 +123,14 @@ impl Kept for Sent {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(recipient);
         bytes
+    }
+}
+
+impl Kept for Reminded {
+    const SPACE: Space = Space::Reminded;
+    type Key = AccountKey;
+    fn key(key: &AccountKey) -> Vec<u8> {
+        account_key(Self::SPACE, b'k', key)
     }
 }
 

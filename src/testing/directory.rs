@@ -118,6 +118,10 @@ impl Directory for MoodyDirectory {
         }
     }
 
+    async fn list(&self) -> Result<Vec<ObjectGuid>, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.list().await }
+    }
+
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         match self.mood() {

@@ -74,6 +74,7 @@ macro_rules! directory_contract {
             a_change_that_breaks_the_policy_changes_nothing
             who_may_not_change_is_refused
             passwords_are_kept_exactly_as_they_are
+            people_are_listed_and_machines_are_not
             a_renamed_account_is_the_same_account
             a_removed_account_is_gone_and_its_successor_another
         }
@@ -510,6 +511,24 @@ pub async fn a_renamed_account_is_the_same_account(ground: &dyn Ground) {
     directory.change_password(&before, &password(NEW), &password(NEWER)).await.unwrap();
     directory.unlock(&before).await.unwrap();
     assert_eq!(check(&*directory, &after, NEWER).await, PasswordCheck::Right);
+}
+
+/// Disabled people too: what is kept of them is not to be purged.
+pub async fn people_are_listed_and_machines_are_not(ground: &dyn Ground) {
+    let directory = ground.directory();
+    let mut guids = Vec::new();
+    for standing in [Standing::Fine, Standing::Disabled, Standing::Administrator] {
+        let someone = ground.someone(standing).await;
+        guids.push(found(&*directory, &someone.name).await.key.guid);
+    }
+    let listed = directory.list().await.unwrap();
+    for guid in &guids {
+        assert_eq!(listed.iter().filter(|one| *one == guid).count(), 1);
+    }
+    for guid in listed {
+        let one = directory.load(guid).await.unwrap();
+        assert!(one.is_none_or(|one| one.kind != AccountKind::Machine));
+    }
 }
 
 /// Nothing of the one is inherited by the other.

@@ -15,6 +15,7 @@ mod flows;
 mod integrity;
 mod outbox;
 mod proving;
+mod reminders;
 mod secrets;
 mod trouble;
 mod uniformity;

@@ -8,6 +8,10 @@ use crate::domain::account::LogonName;
 /// is told by the entry, so that they can be refused by name.
 const ACCOUNTS: &str = "(objectClass=user)";
 
+/// People's accounts, disabled ones too: sAMAccountType is SAM_NORMAL_USER_ACCOUNT (MS-ADTS 2.2.15), which also is
+/// indexed.
+pub const PEOPLE: &str = "(sAMAccountType=805306368)";
+
 /// The filter that finds the accounts of a name. May match more than is meant, see [`super::super::matching`].
 pub fn by_name(name: &LogonName) -> String {
     let sam = |name: &str| format!("(sAMAccountName={})", ldap_escape(name));

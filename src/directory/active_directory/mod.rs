@@ -61,6 +61,8 @@ const POLICY_LASTS: Duration = Duration::from_secs(60);
 
 /// More candidates than this for one name are not told apart.
 const MOST_CANDIDATES: i32 = 10;
+/// Accounts in a page of a list; Active Directory gives at most 1000 (MaxPageSize).
+const LISTED_AT_ONCE: i32 = 500;
 
 /// How the connection is secured. There is no third way: a password never travels in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,6 +317,40 @@ impl Directory for ActiveDirectory {
 
     async fn load(&self, guid: ObjectGuid) -> Result<Option<Account>, Error> {
         self.account_at(&by_guid(guid)).await
+    }
+
+    async fn list(&self) -> Result<Vec<ObjectGuid>, Error> {
+        // The pages of a search hang together by their connection (RFC 2696): one of its own, so that no other waits.
+        let mut connection = self.network.connect().await?;
+        let broken = |fault| match fault {
+            Fault::NotSent(why) | Fault::NoAnswer(why) | Fault::Silent(why) => Error::Unavailable(why),
+        };
+        let bound = self.pool.bind(&mut connection).await.map_err(broken)?;
+        if bound.code != 0 {
+            return Err(Error::Unavailable(reply::words(bound.code, &bound.text)));
+        }
+        let search = Search {
+            base: &self.search_base,
+            scope: Scope::Subtree,
+            filter: filter::PEOPLE,
+            attributes: &["objectGUID"],
+            limit: 0,
+            with_security: false,
+        };
+        let (mut people, mut cookie) = (Vec::new(), Vec::new());
+        loop {
+            let (page, next) =
+                connection.search_page(&search, LISTED_AT_ONCE, cookie).await.map_err(broken)?;
+            if page.code != 0 {
+                return Err(reply::unexpected(page.code, &page.text));
+            }
+            let guids = page.entries.iter().filter_map(|entry| entry.bytes("objectGUID"));
+            people.extend(guids.filter_map(ObjectGuid::from_directory));
+            if next.is_empty() {
+                return Ok(people);
+            }
+            cookie = next;
+        }
     }
 
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
