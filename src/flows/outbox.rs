@@ -10,7 +10,6 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Services, random};
@@ -45,7 +44,6 @@ const TRIES_OF_A_CHANNEL: u32 = 3;
 /// The sender's memory between its rounds.
 #[derive(Default)]
 pub struct Outbox {
-    news: Notify,
     /// Sent, but the store could not be told yet.
     sent: Mutex<HashSet<Vec<u8>>>,
     channels: Mutex<HashMap<Channel, Standing>>,
@@ -56,13 +54,6 @@ pub struct Outbox {
 struct Standing {
     failures: u32,
     resting_until: Option<Timestamp>,
-}
-
-impl Outbox {
-    /// Waits until something new may be there.
-    pub async fn news(&self) {
-        self.news.notified().await;
-    }
 }
 
 /// Writes an event down, and queues the alert about it if there is to be one.
@@ -80,18 +71,16 @@ pub(super) fn record<'a>(
     {
         return batch;
     }
-    alert(services, batch, concern, event.at, page_language)
+    alert(batch, concern, event.at, page_language)
 }
 
 /// Queues an alert: who is told of it, and how, is found out when it is sent.
 pub(super) fn alert<'a>(
-    services: &Services,
     batch: Batch<'a>,
     concern: Concern,
     at: Timestamp,
     page_language: Option<&str>,
 ) -> Batch<'a> {
-    services.outbox.news.notify_one();
     batch.errand(&Errand {
         concern,
         queued_at: at,
@@ -116,7 +105,6 @@ pub(super) fn queue<'a>(
     let mut recipient = [0; 16];
     recipient.copy_from_slice(&hash[..16]);
     let now = services.now();
-    services.outbox.news.notify_one();
     Ok(batch.errand(&Errand {
         concern: concern.clone(),
         queued_at: now,
