@@ -104,7 +104,10 @@ pub struct Facts {
 
 impl fmt::Debug for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Facts").field("user", &self.user).field("domain", &self.domain).finish_non_exhaustive()
+        f.debug_struct("Facts")
+            .field("user", &self.user)
+            .field("domain", &self.domain)
+            .finish_non_exhaustive()
     }
 }
 
