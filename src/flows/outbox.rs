@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Services, random};
+use super::{Error, Services};
 use crate::{
     domain::{
         account::Account,
@@ -21,7 +21,7 @@ use crate::{
         clock::Timestamp,
         contact::EmailAddress,
         enrollment::Enrollment,
-        message::{Channel, Concern, Errand, Facts, Message, Task, Topic},
+        message::{Channel, Concern, Errand, Facts, Mail, Message, Task, Topic},
         reminder::days_left,
     },
     notify,
@@ -415,9 +415,13 @@ async fn expand<'a>(
     };
     let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
     for address in addresses {
-        let id = random::<16>()?;
-        let mail = services.notifier.mail(&settings, concern.topic, &languages, (id, address), &facts);
-        let mail = mail.map_err(|e| Error::Internal(e.to_string()))?;
+        let mut mail: Option<Mail> = None;
+        for language in &languages {
+            let next = services.notifier.mail(&settings, concern.topic, language, address.clone(), &facts);
+            let next = next.map_err(|e| Error::Internal(e.to_string()))?;
+            mail = Some(mail.map_or_else(|| next.clone(), |mail| mail.and(&next)));
+        }
+        let Some(mail) = mail else { continue };
         batch = queue(services, batch, concern, &Message::Mail(mail), Some(errand.expires_at))?;
     }
     Ok(batch)
