@@ -1,0 +1,1 @@
+//! Text messages on their way: real programs, real HTTP endpoints.
