@@ -320,7 +320,7 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             let message: Message =
                 serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
             let settings = services.settings.load_full();
-            let done = match services.notifier.send(&settings, &message, services.now()).await {
+            let done = match services.notifier.send(&settings, &message).await {
                 Ok(()) => {
                     services.outbox.has_worked(*channel);
                     Done::Yes

@@ -199,7 +199,7 @@ mod tests {
     use crate::render::Renderer;
 
     fn notifier() -> Notifier {
-        Notifier::of_demo(Arc::new(Renderer::new().unwrap()))
+        Notifier::new(Arc::new(Renderer::new().unwrap()))
     }
 
     fn facts() -> Facts {

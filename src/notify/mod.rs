@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     domain::{
-        clock::Timestamp,
+        clock::{Clock, Timestamp},
         message::{Channel, Message},
     },
     render::Renderer,
@@ -40,7 +40,13 @@ pub struct Notifier {
     renderer: Arc<Renderer>,
     post: Post,
     /// What was sent, in the demo, which sends nothing.
-    kept: Option<Mutex<VecDeque<Kept>>>,
+    kept: Option<Shelf>,
+}
+
+/// What the demo keeps instead of sending.
+struct Shelf {
+    clock: Arc<dyn Clock>,
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 /// A message that the demo would have sent.
@@ -62,8 +68,8 @@ impl Notifier {
     }
 
     /// One that keeps what it is to deliver.
-    pub fn of_demo(renderer: Arc<Renderer>) -> Self {
-        Self { kept: Some(Mutex::default()), ..Self::new(renderer) }
+    pub fn of_demo(renderer: Arc<Renderer>, clock: Arc<dyn Clock>) -> Self {
+        Self { kept: Some(Shelf { clock, kept: Mutex::default() }), ..Self::new(renderer) }
     }
 
     /// Whether messages of that channel go anywhere.
@@ -76,11 +82,11 @@ impl Notifier {
     }
 
     /// Delivers a message. May be dropped half-way, but then it isn't known whether the message was delivered.
-    pub async fn send(&self, settings: &Settings, message: &Message, now: Timestamp) -> Result<(), Fault> {
-        if let Some(kept) = &self.kept {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    pub async fn send(&self, settings: &Settings, message: &Message) -> Result<(), Fault> {
+        if let Some(shelf) = &self.kept {
+            let mut kept = shelf.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
-            kept.push_front(Kept { at: now, message: message.clone() });
+            kept.push_front(Kept { at: shelf.clock.now(), message: message.clone() });
             return Ok(());
         }
         match message {
@@ -91,7 +97,7 @@ impl Notifier {
 
     /// What the demo would have sent, the latest first.
     pub fn kept(&self) -> Option<Vec<Kept>> {
-        let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.as_ref()?.kept.lock().unwrap_or_else(PoisonError::into_inner);
         Some(kept.iter().cloned().collect())
     }
 }

@@ -98,6 +98,7 @@ async fn a_mail_arrives_as_it_was_written_to_one_recipient() {
         source_ip: Some("192.0.2.7".parse().unwrap()),
         code: Some("042137".into()),
         minutes: 10,
+        days: 0,
     };
     let to = EmailAddress::parse("mary@corp.example").unwrap();
     let written = notifier.mail(&settings, Topic::Code, "de", to, &facts).unwrap();

@@ -15,6 +15,7 @@ mod going_about;
 mod lockout;
 mod mails;
 mod names;
+mod outbox;
 mod standing;
 mod states;
 mod support;
