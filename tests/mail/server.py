@@ -1,6 +1,6 @@
 """A mail server for the tests: Debian's aiosmtpd on a free loopback port, which is printed first.
 
-server.py FOLDER [--starttls | --tls] [--login USER PASSWORD] [--smtputf8]
+server.py FOLDER [--starttls | --tls] [--login USER PASSWORD] [--smtputf8] [--count]
 
 Certificate and key are FOLDER/certificate.pem and FOLDER/key.pem. It writes down what it sees, one JSON object a line, in FOLDER/seen: connections, bytes with and without TLS, logins,
 and each mail, as it came and as Python's mail parser understands it. What FOLDER/rcpt or FOLDER/data has is its answer
@@ -23,10 +23,16 @@ arguments.add_argument("--starttls", action="store_true")
 arguments.add_argument("--tls", action="store_true")
 arguments.add_argument("--login", nargs=2)
 arguments.add_argument("--smtputf8", action="store_true")
+arguments.add_argument("--count", action="store_true", help="only keep the number of mails in FOLDER/count")
 given = arguments.parse_args()
 
 
+count = 0
+
+
 def note(**what):
+    if given.count:
+        return
     with open(given.folder / "seen", "a") as seen:
         seen.write(json.dumps(what) + "\n")
 
@@ -58,6 +64,11 @@ class Handler:
         words = await answer(server, "data")
         if words:
             return words
+        if given.count:
+            global count
+            count += 1
+            (given.folder / "count").write_text(str(count))
+            return "250 2.0.0 Taken"
         message = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         note(
             mail=envelope.original_content.decode("latin1"),

@@ -61,6 +61,13 @@ impl MailServer {
         all.filter(|what| what.get(kind).is_some()).collect()
     }
 
+    /// How many mails it took; started with `--count`, when it keeps nothing else.
+    pub fn count(&self) -> usize {
+        let text = fs::read_to_string(self.folder.path().join("count")).unwrap_or_default();
+        // Empty for the moment in which it is written.
+        text.parse().unwrap_or_default()
+    }
+
     /// The bytes it saw, under TLS or not.
     pub fn bytes(&self, under_tls: bool) -> String {
         let seen = self.seen("bytes");
