@@ -170,7 +170,7 @@ async fn ask(settings: &SmsSettings, sms: &Sms) -> Result<StatusCode, Fault> {
     let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let request = request(settings, sms, &url)
         .map_err(|_| Fault::Never("the request for text messages can't be written".into()))?;
-    // The limit of the whole request is shorter still.
+    // Of which each address of the host gets its share.
     let limit = Duration::from_secs(settings.timeout_seconds.into());
     let stream = network::connect(&host, port, limit).await.map_err(later)?;
     if !is_https {

@@ -141,9 +141,8 @@ async fn dots_and_long_lines_are_carried_over() {
     notifier().send(&settings, &Message::Mail(unfolded)).await.unwrap();
 
     let seen = server.seen("mail");
-    assert!(
-        seen[0]["mail"].as_str().unwrap().ends_with("\r\n\r\nYour code:\r\n.\r\n..two\r\n.end 042137\r\n")
-    );
+    let raw = seen[0]["mail"].as_str().unwrap();
+    assert!(raw.trim_end().ends_with("\r\n\r\nYour code:\r\n.\r\n..two\r\n.end 042137"), "{raw:?}");
     assert!(server.bytes(false).contains("\r\nYour code:\r\n..\r\n...two\r\n..end 042137\r\n"));
     assert_eq!(seen[1]["text"].as_str().unwrap().replace("\r\n", "\n").trim_end(), long.trim_end());
     let raw = seen[1]["mail"].as_str().unwrap();

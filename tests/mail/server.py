@@ -97,7 +97,7 @@ class Server(SMTP):
 def authenticate(server, session, envelope, mechanism, login):
     right = [login.login.decode(), login.password.decode()] == given.login
     note(login=mechanism, right=right)
-    return AuthResult(success=right)
+    return AuthResult(success=right, handled=False)
 
 
 def context():

@@ -36,11 +36,14 @@ impl MailServer {
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(fs::File::create(folder.path().join("errors")).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().expect("the mail server starts (Debian package python3-aiosmtpd)");
+        let port = line.trim().parse().unwrap_or_else(|_| {
+            panic!("no mail server: {}", fs::read_to_string(folder.path().join("errors")).unwrap())
+        });
         Self { folder, process, port }
     }
 
