@@ -63,6 +63,11 @@ impl Outbox {
     pub async fn news(&self) {
         self.news.notified().await;
     }
+
+    /// Says that something new is there.
+    pub(super) fn wake(&self) {
+        self.news.notify_one();
+    }
 }
 
 /// Writes an event down, and queues the alert about it if there is to be one.
@@ -110,14 +115,25 @@ pub(super) fn queue<'a>(
     message: &Message,
     expires_at: Option<Timestamp>,
 ) -> Result<Batch<'a>, Error> {
+    let errand = errand(services, concern, message, expires_at)?;
+    services.outbox.wake();
+    Ok(batch.errand(&errand))
+}
+
+/// The errand of sending a message, for a batch. [`Outbox::wake`] when that is committed.
+pub(super) fn errand(
+    services: &Services,
+    concern: &Concern,
+    message: &Message,
+    expires_at: Option<Timestamp>,
+) -> Result<Errand, Error> {
     let internal = |e: serde_json::Error| Error::Internal(e.to_string());
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(message).map_err(internal)?);
     let hash = keyed_hash(&services.keys.outbox, &[b"recipient", message.to().to_lowercase().as_bytes()]);
     let mut recipient = [0; 16];
     recipient.copy_from_slice(&hash[..16]);
     let now = services.now();
-    services.outbox.news.notify_one();
-    Ok(batch.errand(&Errand {
+    Ok(Errand {
         concern: concern.clone(),
         queued_at: now,
         expires_at: expires_at.unwrap_or(now + LONGEST),
@@ -128,7 +144,7 @@ pub(super) fn queue<'a>(
             recipient,
             sealed: seal::seal(&services.keys.outbox, &plain)?,
         },
-    }))
+    })
 }
 
 /// How an errand ended.

@@ -10,8 +10,8 @@ use std::{
 use crate::{
     domain::{
         clock::Timestamp,
-        contact::EmailAddress,
-        message::{Channel, Facts, Mail, Message, Topic},
+        contact::{EmailAddress, PhoneNumber},
+        message::{Channel, Facts, Mail, Message, Sms, Topic},
     },
     render::Renderer,
     settings::Settings,
@@ -75,6 +75,21 @@ impl Notifier {
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = format!("{} {facts:?} {languages:?} {:?}", topic.as_str(), facts.code);
         Ok(Mail { id, to, subject: topic.as_str().into(), text, html: None })
+    }
+
+    /// Composes a text message.
+    pub fn sms(
+        &self,
+        _settings: &Settings,
+        topic: Topic,
+        language: &str,
+        to: PhoneNumber,
+        facts: &Facts,
+    ) -> Result<Sms, Fault> {
+        let code = facts.code.clone().unwrap_or_default();
+        let text = format!("{} {code}", topic.as_str());
+        let (user, domain) = (facts.user.clone(), facts.domain.clone());
+        Ok(Sms { to, text, code, user, domain, language: language.to_owned() })
     }
 
     /// Delivers a message.
