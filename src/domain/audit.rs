@@ -32,6 +32,8 @@ pub enum Action {
     Change,
     /// The Regain lockout began.
     Lockout,
+    /// A verification code was sent, or could not be.
+    CodeSent,
     /// A message was sent, or could not be.
     Message,
     /// The program started.

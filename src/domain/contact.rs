@@ -42,6 +42,15 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// So that its owner knows which it is, and nobody learns it: `m•••@c•••.example`.
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
+        let (name, top) =
+            domain.rsplit_once('.').map_or((domain, String::new()), |(name, top)| (name, format!(".{top}")));
+        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+        format!("{}•••@{}•••{top}", first(local), first(name))
+    }
 }
 
 /// A telephone number in the international form: `+` and eight to fifteen digits (E.164).
@@ -64,6 +73,11 @@ impl PhoneNumber {
     /// The number: `+` and digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// So that its owner knows which it is, and nobody learns it: `•••• 42`.
+    pub fn masked(&self) -> String {
+        format!("•••• {}", &self.0[self.0.len() - 2..])
     }
 }
 
@@ -89,6 +103,19 @@ mod tests {
         ] {
             assert_eq!(PhoneNumber::parse(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn masked_contacts_are_known_by_their_owners_only() {
+        for (address, masked) in [
+            ("mary@corp.example", "m•••@c•••.example"),
+            ("m@corp.example", "m•••@c•••.example"),
+            ("ü@mail.münchen.example", "ü•••@m•••.example"),
+            ("root@localhost", "r•••@l•••"),
+        ] {
+            assert_eq!(EmailAddress::parse(address).unwrap().masked(), masked);
+        }
+        assert_eq!(PhoneNumber::parse("+49 170 1234542").unwrap().masked(), "•••• 42");
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct Enrollment {
     pub account_name: String,
     /// Questions and answers, in the order in which they are asked.
     pub questions: Vec<EnrolledQuestion>,
+    /// Whether it came from a reset or unlock with a code alone. It has no questions then.
+    #[serde(default)]
+    pub automatic: bool,
     /// The address given to Regain.
     pub email: Option<EmailAddress>,
     /// The language last used in a flow that succeeded.

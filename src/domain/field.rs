@@ -19,6 +19,8 @@ pub enum Field {
     Answer(u8),
     /// The answer to the question that is asked.
     AnswerOnly,
+    /// The verification code.
+    Code,
     /// The present password, on the Change page.
     OldPassword,
     /// The password wanted.
@@ -38,6 +40,7 @@ impl Field {
             Self::Question(_) => "field.question",
             Self::Answer(_) => "field.answer",
             Self::AnswerOnly => "field.answer_only",
+            Self::Code => "field.code",
             Self::OldPassword => "field.old_password",
             Self::NewPassword => "field.new_password",
             Self::ConfirmPassword => "field.confirm_password",
@@ -64,6 +67,7 @@ impl fmt::Display for Field {
             Self::Question(number) => write!(f, "question{number}"),
             Self::Answer(number) => write!(f, "answer{number}"),
             Self::AnswerOnly => f.write_str("answer"),
+            Self::Code => f.write_str("code"),
             Self::OldPassword => f.write_str("old_password"),
             Self::NewPassword => f.write_str("new_password"),
             Self::ConfirmPassword => f.write_str("confirm_password"),
@@ -94,6 +98,10 @@ pub enum Problem {
     AnswerInQuestion,
     AnswerIsUsername,
     AnswerWrong,
+    CodeWrong,
+    CodeExpired,
+    CodeTooSoon { seconds: u64 },
+    CodeNoMore,
     NameOrPasswordWrong,
     PasswordsDiffer,
     PasswordSameAsOld,
@@ -129,6 +137,10 @@ impl Problem {
             Self::AnswerInQuestion => "answer_in_question",
             Self::AnswerIsUsername => "answer_is_username",
             Self::AnswerWrong => "answer_wrong",
+            Self::CodeWrong => "code_wrong",
+            Self::CodeExpired => "code_expired",
+            Self::CodeTooSoon { .. } => "code_too_soon",
+            Self::CodeNoMore => "code_no_more",
             Self::NameOrPasswordWrong => "name_or_password_wrong",
             Self::PasswordsDiffer => "passwords_differ",
             Self::PasswordSameAsOld => "password_same_as_old",
@@ -143,10 +155,11 @@ impl Problem {
     }
 
     /// The number in the sentence, if it has one.
-    pub const fn minimum(self) -> Option<u64> {
+    pub const fn number(self) -> Option<u64> {
         match self {
             Self::AnswerTooShort { minimum } => Some(minimum as u64),
             Self::PasswordTooShort { minimum } => Some(minimum as u64),
+            Self::CodeTooSoon { seconds } => Some(seconds),
             _ => None,
         }
     }

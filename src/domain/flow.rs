@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     account::{AccountKey, DomainName},
     clock::Timestamp,
+    code::CodeHash,
     enrollment::Question,
     lockout::Subject,
 };
@@ -67,6 +68,9 @@ pub struct Flow {
     pub username: String,
     /// The domain it was looked for in.
     pub domain: DomainName,
+    /// What was proved so far.
+    #[serde(default)]
+    pub proved: Vec<Factor>,
     /// The step.
     pub step: Step,
 }
@@ -89,12 +93,24 @@ impl Flow {
     }
 }
 
+/// What a person can prove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// That the questions are answered.
+    Questions,
+    /// That a code arrived.
+    Code,
+}
+
 /// The step a flow stands at. Steps that need a proof can only be reached through the function that takes it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// A question is asked.
     Question(Questions),
+    /// A verification code is wanted.
+    Code(Awaited),
     /// Reset: all was proven, a new password is wanted.
     NewPassword {
         /// Whose.
@@ -150,6 +166,32 @@ pub enum Asked {
     },
     /// A question for a name that has none; no answer is right.
     Decoy,
+}
+
+/// The code step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Who is counted against.
+    pub subject: Subject,
+    /// Whose code was sent. Without it none was, and none is right.
+    pub account: Option<AccountKey>,
+    /// Which enrollment the code was sent for; none if it is to make one.
+    pub enrolled_at: Option<Timestamp>,
+    /// The hash of the code; for one that was not sent, of none.
+    pub hash: CodeHash,
+    /// A keyed hash of where it was sent.
+    pub destination: [u8; 16],
+    /// Where it was sent, masked; only if something was proved before.
+    pub shown: Vec<String>,
+    /// When.
+    pub sent_at: Timestamp,
+    /// From when on it is too old.
+    pub expires_at: Option<Timestamp>,
+    /// How many came before it in this flow.
+    pub resent: u32,
+    /// Marks of the wrong codes typed: the same one again (a reload, a double click) is neither tried nor counted
+    /// twice.
+    pub tried: Vec<[u8; 8]>,
 }
 
 /// A write under way.

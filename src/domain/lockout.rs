@@ -35,6 +35,12 @@ pub struct Tally {
     pub wrong_passwords: u32,
     /// When the last of them was tried.
     pub wrong_password_at: Option<Timestamp>,
+    /// Wrong verification codes in the present window, of whatever code.
+    #[serde(default)]
+    pub wrong_codes: u32,
+    /// When the last of them was tried.
+    #[serde(default)]
+    pub wrong_code_at: Option<Timestamp>,
     /// Flows begun in the present hour.
     pub starts: u32,
     /// When that hour began.
@@ -58,6 +64,10 @@ pub enum Allowance {
 const START_WINDOW: Duration = Duration::from_secs(3600);
 /// Wrong passwords in a window where the directory never locks.
 const TRIES_WITHOUT_LOCKOUT: u32 = 10;
+/// Wrong codes in a window, however many codes are sent.
+const CODE_TRIES: u32 = 5;
+/// So long after the last wrong code they are forgotten.
+const CODE_WINDOW: Duration = Duration::from_secs(3600);
 /// The window for wrong passwords where the directory doesn't tell its own.
 const PASSWORD_WINDOW: Duration = Duration::from_secs(1800);
 
@@ -98,6 +108,35 @@ impl Tally {
     pub fn forgive_answers(&mut self) {
         self.wrong_answers = 0;
         self.locked_at = None;
+    }
+
+    /// How long no code is taken any more, if the tries are used up. The window begins with the last try: whoever goes
+    /// on guessing slowly gets no more of them.
+    pub fn wait_for_codes(&self, now: Timestamp) -> Option<Duration> {
+        let until = self.wrong_code_at? + CODE_WINDOW;
+        (self.wrong_codes >= CODE_TRIES && until > now).then(|| until.since(now).max(Duration::from_secs(1)))
+    }
+
+    /// Counts one try at a code. Called, and made durable, before the comparison; not after
+    /// [`Self::wait_for_codes`] has said to wait.
+    pub fn count_code(&mut self, now: Timestamp) {
+        self.touched_at = Some(now);
+        if self.wrong_code_at.is_none_or(|last| now.since(last) >= CODE_WINDOW) {
+            self.wrong_codes = 0;
+        }
+        self.wrong_codes += 1;
+        self.wrong_code_at = Some(now);
+    }
+
+    /// Gives one try back: the code was not the one to blame.
+    pub fn refund_code(&mut self) {
+        self.wrong_codes = self.wrong_codes.saturating_sub(1);
+    }
+
+    /// Gives the tries back: after a right code, or after enrolling.
+    pub fn forgive_codes(&mut self) {
+        self.wrong_codes = 0;
+        self.wrong_code_at = None;
     }
 
     /// Spends one try at a password. Called, and made durable, before the directory is asked. For an account, what
@@ -202,6 +241,34 @@ mod tests {
             assert_eq!(tally.spend_answer(0, NOW), Allowance::Granted);
         }
         assert!(!tally.lock_if_spent(0, NOW));
+    }
+
+    #[test]
+    fn five_codes_are_tried_and_then_none_for_an_hour() {
+        let mut tally = Tally::default();
+        let mut granted = 0;
+        let mut now = NOW;
+        while tally.wait_for_codes(now).is_none() {
+            tally.count_code(now);
+            granted += 1;
+            now = now + Duration::from_secs(60 * 59);
+            assert!(granted < 10, "the tries end, however slowly they are made");
+        }
+        assert_eq!(granted, 5);
+        assert_eq!(tally.wait_for_codes(now), Some(Duration::from_secs(60)));
+        now = now + Duration::from_secs(60);
+        assert_eq!(tally.wait_for_codes(now), None);
+        tally.count_code(now);
+        assert_eq!(tally.wrong_codes, 1);
+        tally.forgive_codes();
+        assert_eq!((tally.wrong_codes, tally.wrong_code_at), (0, None));
+    }
+
+    #[test]
+    fn what_was_counted_before_there_were_codes_can_still_be_read() {
+        let mut old = serde_json::to_value(Tally::default()).unwrap();
+        old.as_object_mut().unwrap().retain(|key, _| !key.starts_with("wrong_code"));
+        assert_eq!(serde_json::from_value::<Tally>(old).unwrap(), Tally::default());
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Topic {
     pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
-            | (Action::Start | Action::Message, _)
+            | (Action::Start | Action::Message | Action::CodeSent, _)
             | (Action::Lockout, Outcome::Failure) => {
                 return None;
             }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod audit;
 pub mod caps;
 pub mod clock;
+pub mod code;
 pub mod contact;
 pub mod enrollment;
 pub mod field;

@@ -72,6 +72,7 @@ pub async fn begin(
         touched_at: now,
         username: account.qualified_name(),
         domain: who.domain,
+        proved: Vec::new(),
         step: Step::Questions { account: account.key.clone() },
     };
     let batch = services.store.batch().put(&visitor.key(Kind::Enroll), &flow.moved(now));
@@ -163,6 +164,7 @@ async fn keep(
         let enrollment = Enrollment {
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
+            automatic: false,
             email: answers.email.clone(),
             language: visitor.language.clone(),
             enrolled_at: now,
@@ -174,6 +176,7 @@ async fn keep(
         let mut tally = counted.clone().map(Found::into_inner).unwrap_or_default();
         let cleared_lockout = tally.locked_at.is_some();
         tally.forgive_answers();
+        tally.forgive_codes();
         let step = Step::Finished(Ending::Enrolled { cleared_lockout });
         let finished = Flow { step, touched_at: now, ..flow.clone().into_inner() };
         let batch = services

@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod change;
+pub mod code;
 pub mod enroll;
 pub mod hashing;
 pub mod identify;

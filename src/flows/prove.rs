@@ -1,21 +1,25 @@
-//! Proving who one is: one question a page, always in the same order, the next only after a right answer.
+//! Proving who one is: what is to be proved, in which order, and what comes of it. And the questions: one a page,
+//! always in the same order, the next only after a right answer.
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Error, Next, Services, Visitor, attempt, event, outbox, random, session::SessionId, unlock};
+use super::{
+    Error, Next, Services, Visitor, attempt, code, event, outbox, random, session::SessionId, unlock, write,
+};
 use crate::{
     domain::{
         account::{Account, AccountKey},
         answer::{Answer, AnswerHash, HashCost},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
-        enrollment::Enrollment,
+        enrollment::{Enrollment, Question},
         field::{Field, Problem, Problems},
-        flow::{Asked, Flow, Kind, Questions, Step},
+        flow::{Asked, Factor, Flow, Kind, Questions, Step},
         lockout::{Allowance, Subject, Tally},
         permission::require_served,
         refusal::Refusal,
     },
+    settings::{Order, Settings},
     store::{self, Batch, Found, keyring::keyed_hash},
 };
 
@@ -58,6 +62,93 @@ impl<Purpose> Verified<Purpose> {
     }
 }
 
+/// How someone can prove who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// By the questions of an enrollment, and a code if there are codes.
+    Enrolled,
+    /// By a code alone.
+    Automatic,
+}
+
+/// The way for someone with that enrollment, or without one.
+pub(super) fn way(settings: &Settings, enrollment: Option<&Enrollment>) -> Option<Way> {
+    match enrollment {
+        Some(enrollment) if !enrollment.automatic => {
+            (!enrollment.questions.is_empty()).then_some(Way::Enrolled)
+        }
+        _ => settings.codes.enroll_automatically().then_some(Way::Automatic),
+    }
+}
+
+/// What is to be proved on that way, in order.
+pub(super) fn factors(settings: &Settings, way: Way) -> &'static [Factor] {
+    match (way, settings.order()) {
+        (Way::Automatic, _) => &[Factor::Code],
+        _ if !settings.codes.are_on() => &[Factor::Questions],
+        (Way::Enrolled, Order::QuestionsFirst) => &[Factor::Questions, Factor::Code],
+        (Way::Enrolled, Order::CodeFirst) => &[Factor::Code, Factor::Questions],
+    }
+}
+
+/// Who is to be proved.
+pub(super) struct Person {
+    /// The account.
+    pub account: AccountKey,
+    /// Its enrollment, if there is one.
+    pub enrollment: Option<Enrollment>,
+}
+
+/// One thing more was proved. What is left to be proved comes next; if nothing is, what was asked for. `settle` is what
+/// becomes of the count.
+pub(super) async fn go_on(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Found<Flow>,
+    person: Person,
+    factor: Factor,
+    settle: impl Fn(&mut Tally),
+) -> Result<Next, Error> {
+    let settings = services.settings.load_full();
+    let Some(way) = way(&settings, person.enrollment.as_ref()) else {
+        return Err(Error::Refused(Refusal::SessionExpired));
+    };
+    let mut proved = flow.proved.clone();
+    proved.push(factor);
+    match factors(&settings, way).iter().find(|factor| !proved.contains(factor)) {
+        None => complete(services, visitor, kind, flow, person, settle).await,
+        Some(Factor::Code) => code::ask(services, visitor, kind, flow, proved, person, settle).await,
+        Some(Factor::Questions) => {
+            let subject = Subject::Known(person.account.clone());
+            let total = person.enrollment.as_ref().map_or(0, |enrollment| enrollment.questions.len());
+            let first = person.enrollment.and_then(|enrollment| first_question(person.account, &enrollment));
+            let Some((question, asked)) = first else {
+                return Err(Error::Refused(Refusal::SessionExpired));
+            };
+            let step = Step::Question(Questions {
+                subject: subject.clone(),
+                question,
+                total,
+                asked,
+                tried: Vec::new(),
+            });
+            let next = Flow { step, proved, touched_at: services.now(), ..flow.clone().into_inner() };
+            attempt::count_with(services, &subject, settle, |batch, ()| {
+                batch.replace(&visitor.key(kind), flow, &next)
+            })
+            .await?;
+            Ok(Next::Moved(None))
+        }
+    }
+}
+
+/// The first question of an enrollment.
+pub(super) fn first_question(account: AccountKey, enrollment: &Enrollment) -> Option<(Question, Asked)> {
+    let question = enrollment.questions.first()?.question.clone();
+    Some((question, Asked::Enrolled { account, enrolled_at: enrollment.enrolled_at, index: 0 }))
+}
+
 /// Takes an answer to the question that the flow stands at. The subject's turn is held to the end: of two equal
 /// answers (a double click) the second finds the first one's outcome.
 pub async fn answer(
@@ -95,7 +186,9 @@ pub async fn answer(
                 Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
             let Some(next) = enrollment.questions.get(index + 1) else {
-                return proven(services, visitor, kind, &flow, account.clone(), &enrollment).await;
+                let person = Person { account: account.clone(), enrollment: Some(enrollment) };
+                let settle = Tally::refund_answer;
+                return go_on(services, visitor, kind, &flow, person, Factor::Questions, settle).await;
             };
             let (question, total) = (next.question.clone(), enrollment.questions.len());
             let next = Questions { subject: subject.clone(), question, total, asked: at, tried: Vec::new() };
@@ -234,49 +327,78 @@ async fn renew(
     }
 }
 
-/// All was answered right, which clears the count. Only now is it said whether the account is served; then comes what
-/// was asked for.
-async fn proven(
+/// All was proved, which clears the count. Only now is it said whether the account is served; then comes what was asked
+/// for.
+pub(super) async fn complete(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
-    account: AccountKey,
-    enrollment: &Enrollment,
+    person: Person,
+    settle: impl Fn(&mut Tally),
 ) -> Result<Next, Error> {
-    let subject = Subject::Known(account.clone());
+    let subject = Subject::Known(person.account.clone());
+    let clear = |tally: &mut Tally| {
+        settle(tally);
+        tally.forgive_answers();
+    };
     // What was proved belongs to a session that nobody could have planted or seen before.
     let fresh = SessionId::new()?;
     let owner = Visitor { session: fresh.clone(), ..visitor.clone() };
-    let found = match served(services, kind, &account, enrollment).await {
-        Ok(found) if kind == Kind::Reset => found,
-        other => {
-            attempt::count(services, &subject, Tally::forgive_answers).await?;
-            return unlock::carry_out(services, visitor, owner, flow, other?).await;
+    let found = match served(services, kind, &person).await {
+        Ok(found) => found,
+        Err(error) => {
+            attempt::count(services, &subject, clear).await?;
+            return Err(error);
         }
     };
     let now = services.now();
-    let step = Step::NewPassword { account: found.key, proved_at: now };
+    let made = person.enrollment.is_none().then(|| enroll(services, visitor, &found, now));
+    let with_enrollment = |batch| match &made {
+        Some((enrollment, event)) => Batch::event(Batch::insert(batch, &found.key, enrollment), event),
+        None => batch,
+    };
+    if kind != Kind::Reset {
+        let ((), together) =
+            attempt::count_with(services, &subject, clear, |batch, ()| with_enrollment(batch)).await?;
+        if !together {
+            return Ok(Next::Moved(None));
+        }
+        return unlock::carry_out(services, visitor, owner, flow, found).await;
+    }
+    let step = Step::NewPassword { account: found.key.clone(), proved_at: now };
     let moved = Flow { step, touched_at: now, ..flow.clone().into_inner() };
-    let ((), moved) = attempt::count_with(services, &subject, Tally::forgive_answers, |batch, ()| {
-        batch.replace(&visitor.key(kind), flow, &flow.moved(now)).insert(&owner.key(kind), &moved)
+    let ((), moved) = attempt::count_with(services, &subject, clear, |batch, ()| {
+        let batch = batch.replace(&visitor.key(kind), flow, &flow.moved(now));
+        with_enrollment(batch.insert(&owner.key(kind), &moved))
     })
     .await?;
     Ok(Next::Moved(moved.then_some(fresh)))
 }
 
+/// The enrollment of someone who has proved with a code alone, and the event of it; nobody is told of it.
+fn enroll(services: &Services, visitor: &Visitor, account: &Account, now: Timestamp) -> (Enrollment, Event) {
+    let enrollment = Enrollment {
+        account_name: account.sam_account_name.clone(),
+        questions: Vec::new(),
+        automatic: true,
+        email: None,
+        language: None,
+        enrolled_at: now,
+        reset_at: None,
+        unlocked_at: None,
+        changed_at: None,
+    };
+    (enrollment, write::audit(services, visitor, Kind::Enroll, Outcome::Success, account, "automatic"))
+}
+
 /// The account, if it is served.
-async fn served(
-    services: &Services,
-    kind: Kind,
-    account: &AccountKey,
-    enrollment: &Enrollment,
-) -> Result<Account, Error> {
-    let found = services.directory(&account.domain)?.load(account.guid).await?;
+pub(super) async fn served(services: &Services, kind: Kind, person: &Person) -> Result<Account, Error> {
+    let found = services.directory(&person.account.domain)?.load(person.account.guid).await?;
     let found = found.ok_or(Error::Refused(Refusal::AccountNotServed))?;
     require_served(&found).map_err(Error::Refused)?;
     if kind == Kind::Reset {
-        super::reset::require_due(services, enrollment, &found).map_err(Error::Refused)?;
+        super::reset::require_due(services, person.enrollment.as_ref(), &found).map_err(Error::Refused)?;
     }
     Ok(found)
 }
@@ -320,8 +442,8 @@ async fn refuse_wrong(
     if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
 }
 
-/// The events of a wrong answer.
-fn wrong_answer<'a>(
+/// The events of a wrong answer or code.
+pub(super) fn wrong_answer<'a>(
     services: &'a Services,
     batch: Batch<'a>,
     (failure, page_language): (&Event, Option<&str>),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Error, Next, Services, Visitor, note,
-    prove::{Reset, Verified},
+    prove::{self, Reset, Verified},
     write,
 };
 use crate::{
@@ -29,13 +29,14 @@ const DAY: u64 = 24 * 60 * 60;
 /// at a reset, by its minimum age.
 pub(super) fn require_due(
     services: &Services,
-    enrollment: &Enrollment,
+    enrollment: Option<&Enrollment>,
     account: &Account,
 ) -> Result<(), Refusal> {
     let settings = services.settings.load();
     let now = services.now();
     let between = Duration::from_secs(u64::from(settings.security.minimum_days_between_resets) * DAY);
-    let ours = enrollment.reset_at.map_or(Duration::ZERO, |last| between.saturating_sub(now.since(last)));
+    let reset_at = enrollment.and_then(|enrollment| enrollment.reset_at);
+    let ours = reset_at.map_or(Duration::ZERO, |last| between.saturating_sub(now.since(last)));
     let theirs =
         if settings.security.enforce_history && account.enforces_history && account.password_last_set > 0 {
             let set_at = crate::domain::clock::Timestamp::from_filetime(account.password_last_set);
@@ -62,7 +63,7 @@ pub async fn finish(
 }
 
 /// A proof is as good as the enrollment it was made against: enrolling again, another reset or a Regain lockout since
-/// then ends it, in whatever browser it was made.
+/// then ends it, in whatever browser it was made; so does switching off the way it was proved.
 async fn require_current(services: &Services, proof: &Verified<Reset>) -> Result<(), Error> {
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let subject = Subject::Known(proof.account().clone());
@@ -70,7 +71,8 @@ async fn require_current(services: &Services, proof: &Verified<Reset>) -> Result
         return Err(Error::Refused(Refusal::RegainLockout));
     }
     let current = services.store.find::<Enrollment>(proof.account()).await?.is_some_and(|enrollment| {
-        enrollment.enrolled_at <= proof.proved_at()
+        prove::way(&services.settings.load(), Some(&enrollment)).is_some()
+            && enrollment.enrolled_at <= proof.proved_at()
             && enrollment.reset_at.is_none_or(|reset_at| reset_at <= proof.proved_at())
     });
     if current { Ok(()) } else { Err(Error::Refused(Refusal::SessionExpired)) }

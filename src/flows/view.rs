@@ -1,16 +1,16 @@
 //! What a visitor is shown where they are.
 
-use super::{Error, Place, Services, Visitor, enroll, locate, settle};
+use super::{Error, Place, Services, Visitor, code, enroll, locate, settle};
 use std::time::Duration;
 
 use crate::domain::{
     account::Account,
     enrollment::{Enrollment, Question},
-    flow::{Asked, Ending, Flow, Kind, Step},
+    flow::{Asked, Awaited, Ending, Flow, Kind, Step},
     password_rules::PasswordPolicy,
     refusal::{Refusal, Service},
 };
-use crate::store::Found;
+use crate::{settings::Characters, store::Found};
 
 /// The page of a step.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum View {
         /// Of how many.
         total: usize,
     },
+    /// A verification code.
+    Code(Code),
     /// A new password for a proven account.
     NewPassword(Box<Account>),
     /// Questions and answers for a proven account, and what it had before.
@@ -42,6 +44,21 @@ pub enum View {
     },
     /// It is done.
     Finished(Ending),
+}
+
+/// What is told about a code that is awaited.
+#[derive(Debug)]
+pub struct Code {
+    /// Whether something was proved before, so that it can be said that a code was sent.
+    pub is_sent: bool,
+    /// Where it was sent, masked; empty if that is not told.
+    pub destinations: Vec<String>,
+    /// For how many minutes it is good; 0 without end.
+    pub minutes: u32,
+    /// Whether it has digits only.
+    pub has_digits_only: bool,
+    /// After how many seconds another one can be asked for; `None` if none can.
+    pub resend_after: Option<u64>,
 }
 
 /// A view, with the token's tag of the step it shows.
@@ -63,6 +80,7 @@ pub fn tag(flow: &Flow) -> String {
             Asked::Enrolled { index, .. } => format!("q{index}"),
             Asked::Decoy => "q0".into(),
         },
+        Step::Code(awaited) => format!("k{}", awaited.resent),
         Step::NewPassword { .. } => "p".into(),
         Step::Questions { .. } => "e".into(),
         Step::Credentials => "c".into(),
@@ -116,6 +134,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             };
             View::Question { question: questions.question.clone(), number, total: questions.total }
         }
+        Step::Code(awaited) => View::Code(awaited_code(services, &flow, awaited)),
         Step::NewPassword { account, .. } => {
             match services.directory(&account.domain)?.load(account.guid).await? {
                 Some(account) => View::NewPassword(Box::new(account)),
@@ -131,6 +150,19 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         Step::Finished(ending) => View::Finished(*ending),
     };
     Ok(Shown { view, tag })
+}
+
+fn awaited_code(services: &Services, flow: &Flow, awaited: &Awaited) -> Code {
+    let settings = services.settings.load();
+    let codes = &settings.codes;
+    let may_resend = awaited.resent < codes.resends;
+    Code {
+        is_sent: !flow.proved.is_empty(),
+        destinations: if codes.masked_destination { awaited.shown.clone() } else { Vec::new() },
+        minutes: codes.minutes,
+        has_digits_only: codes.characters == Characters::Digits,
+        resend_after: may_resend.then(|| code::wait_for_resend(&settings, awaited, services.now())),
+    }
 }
 
 /// The rules of a policy as keys among the texts, with their number.

@@ -2,6 +2,7 @@
 //! tab, with kind, default, bounds and help; validation, the example file and later the panel come from there.
 
 mod alerts;
+mod codes;
 mod domain;
 mod enroll;
 pub(crate) mod form;
@@ -14,13 +15,14 @@ mod sms;
 pub(crate) mod table;
 
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
+pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
 pub use limits::Limits;
 pub use mail::{MailDelivery, MailSecurity, MailSettings};
 pub use reminders::Reminders;
-pub use security::Security;
+pub use security::{Profile, Security};
 pub use sms::{SmsDelivery, SmsMethod, SmsSettings};
 pub use table::{Fault, Field, Form, Kind, Secret, Shape, Tab};
 
@@ -33,6 +35,8 @@ table::tab! {
         enroll: Enroll = Enroll::default();
         /// The Security tab.
         security: Security = Security::default();
+        /// The Codes tab.
+        codes: Codes = Codes::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.
@@ -49,6 +53,14 @@ table::tab! {
 }
 
 impl Settings {
+    /// What comes first at a reset or unlock, where codes are on.
+    pub fn order(&self) -> Order {
+        self.codes.order.unwrap_or(match self.security.profile {
+            Profile::Inside => Order::QuestionsFirst,
+            Profile::Internet => Order::CodeFirst,
+        })
+    }
+
     /// What is wrong with them, each with its key. That there are no domains is not: the demo brings its own.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
@@ -57,6 +69,8 @@ impl Settings {
         self.security.check_cost(&mut faults);
         self.mail.check_needs(&mut faults);
         self.sms.check_needs(&mut faults);
+        self.security.check_profile(&self.codes, &mut faults);
+        self.codes.check_channels(&mut faults);
         self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
@@ -115,6 +129,9 @@ mod tests {
                 "[enroll.question_list]\nenglish = ['a', 'b', 'c']",
                 "settings.enroll.question_list.english: \"english\"",
             ),
+            ("[security]\nprofile = 'internet'", "settings.security.profile: \"internet\" needs codes"),
+            ("[codes]\nautomatic_enrollment = true", "settings.codes.automatic_enrollment: needs codes"),
+            ("[codes]\nlength = 3", "settings.codes.length: 3 is not between 4 and 12"),
             ("[general]\nproduct_name = ''", "settings.general.product_name: \"\" must not be empty"),
             ("[general]\ndomain_list = ['LAB']", "settings.general.domain_list: \"LAB\" is not one of"),
         ] {
@@ -178,6 +195,23 @@ mod tests {
         assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
         let bad = faults("sms.headers = ['authorization: Bearer hunter2']");
         assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
+    }
+
+    #[test]
+    fn the_profile_orders_code_and_questions_unless_the_order_is_set() {
+        for (text, order) in [
+            ("", Order::QuestionsFirst),
+            ("security.profile = 'internet'", Order::CodeFirst),
+            ("codes.order = 'code_first'", Order::CodeFirst),
+            ("codes.order = 'questions_first'\nsecurity.profile = 'internet'", Order::QuestionsFirst),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert_eq!(settings.order(), order, "{text}");
+        }
+        assert!(
+            faults("codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'")
+                .is_empty()
+        );
     }
 
     #[test]

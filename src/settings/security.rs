@@ -1,10 +1,26 @@
 //! The Security tab: time limits, lockout, what a reset enforces, what a hash costs.
 
-use super::{Fault, table::tab};
+use super::{
+    Codes, Fault,
+    table::{choice, tab},
+};
+
+choice! {
+    /// From where the pages can be reached.
+    pub enum Profile {
+        /// From inside only.
+        Inside = "inside",
+        /// From the Internet.
+        Internet = "internet",
+    }
+}
 
 tab! {
     /// The Security tab.
     pub struct Security {
+        /// "inside" if the pages are reached from your own network only, "internet" if from anywhere: then a code
+        /// comes first, and questions are shown to nobody without it. It needs codes by e-mail or text message.
+        profile: Profile = Profile::Inside;
         /// After so many seconds without a step a flow ends; 0 never. No flow lasts longer than 30 minutes in any
         /// case.
         idle_timeout_seconds: u32 = 300, in 0..=1800;
@@ -38,6 +54,13 @@ tab! {
 const LEAST_COSTS: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
 
 impl Security {
+    pub(super) fn check_profile(&self, codes: &Codes, faults: &mut Vec<Fault>) {
+        if self.profile == Profile::Internet && !codes.are_on() {
+            let text = "\"internet\" needs codes: set by_mail or by_sms in the Codes tab";
+            faults.push(Fault::new("settings.security.profile", text));
+        }
+    }
+
     pub(super) fn check_cost(&self, faults: &mut Vec<Fault>) {
         let enough = LEAST_COSTS
             .iter()

@@ -23,6 +23,8 @@ pub struct Keyring {
     pub decoys: Key,
     /// Marks wrong answers already tried in a flow.
     pub marks: Key,
+    /// Keys the hashes of verification codes.
+    pub codes: Key,
     /// Seals messages that are yet to be sent.
     pub outbox: Key,
     recognition: Key,
@@ -78,6 +80,7 @@ impl Keyring {
             forms: derive("regain form tokens 1"),
             decoys: derive("regain decoys 1"),
             marks: derive("regain tried answers 1"),
+            codes: derive("regain verification codes 1"),
             outbox: derive("regain outbox 1"),
             recognition: derive("regain recognition 1"),
         }

@@ -37,7 +37,9 @@ struct Words {
 const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
     match error {
         Error::Refused(refusal) => match refusal {
-            Refusal::RateLimited { seconds } => (StatusCode::TOO_MANY_REQUESTS, "limit", *seconds),
+            Refusal::RateLimited { seconds } | Refusal::CodeTriesSpent { seconds } => {
+                (StatusCode::TOO_MANY_REQUESTS, "limit", *seconds)
+            }
             Refusal::HostUnknown => (StatusCode::MISDIRECTED_REQUEST, "notfound", 0),
             Refusal::NotFound | Refusal::MenuItemHidden => (StatusCode::NOT_FOUND, "notfound", 0),
             Refusal::MethodUnknown => (StatusCode::METHOD_NOT_ALLOWED, "notfound", 0),
@@ -59,7 +61,10 @@ const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
 const fn is_worth_another_try(error: &Error) -> bool {
     !matches!(error, Error::Refused(refusal) if !matches!(
         refusal,
-        Refusal::RateLimited { .. } | Refusal::SessionExpired | Refusal::FormForged
+        Refusal::RateLimited { .. }
+            | Refusal::CodeTriesSpent { .. }
+            | Refusal::SessionExpired
+            | Refusal::FormForged
     ))
 }
 

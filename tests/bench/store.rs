@@ -126,6 +126,7 @@ pub async fn million() -> PathBuf {
                 let enrollment = Enrollment {
                     account_name: format!("user{n:07}"),
                     questions: questions.clone(),
+                    automatic: false,
                     email: None,
                     language: Some("en".into()),
                     enrolled_at: now,
@@ -170,6 +171,7 @@ pub async fn questions_asked(data: &Path, count: usize) -> Vec<String> {
             touched_at: now,
             username: format!("user{n}"),
             domain: domain.clone(),
+            proved: Vec::new(),
             step: Step::Question(questions),
         };
         store.batch().put(&session.key(Kind::Reset), &flow).commit().await.unwrap();

@@ -119,10 +119,26 @@
     start();
   }
 
+  /* Counts down until another code can be asked for; said aloud only at the end. */
+  function countDown(line) {
+    var end = new Date().getTime() + Number(line.getAttribute("data-seconds")) * 1000;
+    var timer = setInterval(function () {
+      var left = Math.ceil((end - new Date().getTime()) / 1000);
+      if (left > 0) {
+        line.textContent = line.textContent.replace(/\d+/, left);
+        return;
+      }
+      clearInterval(timer);
+      line.setAttribute("role", "status");
+      line.textContent = line.getAttribute("data-ready");
+    }, 1000);
+  }
+
   each(".secret", addReveal);
   each("form", sendOnce);
   each("#reference", addCopy);
   each("#expiry", warnBeforeExpiry);
+  each("#resend", countDown);
 
   /* After a wrong form the reader starts where it says what is wrong. */
   each(".red-box", function (box) { box.focus(); });

@@ -87,6 +87,23 @@ struct Question {
 }
 
 #[derive(Serialize)]
+struct CodeContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    code: Code,
+}
+
+#[derive(Serialize)]
+struct Code {
+    is_sent: bool,
+    destinations: Vec<String>,
+    minutes: u32,
+    has_digits_only: bool,
+    may_resend: bool,
+    resend_after: u64,
+}
+
+#[derive(Serialize)]
 struct PasswordContext<'a> {
     page: Page<'a>,
     form: Form,
@@ -202,6 +219,18 @@ fn draw(
             let question = Question { text: question.as_str().to_owned(), number, total };
             let context = QuestionContext { page: page("question"), form, question };
             page::render(site, "user/question.html", code, context, status)
+        }
+        View::Code(awaited) => {
+            let awaited = Code {
+                is_sent: awaited.is_sent,
+                destinations: awaited.destinations,
+                minutes: awaited.minutes,
+                has_digits_only: awaited.has_digits_only,
+                may_resend: awaited.resend_after.is_some(),
+                resend_after: awaited.resend_after.unwrap_or_default(),
+            };
+            let context = CodeContext { page: page("code"), form, code: awaited };
+            page::render(site, "user/code.html", code, context, status)
         }
         View::NewPassword(account) => {
             let history = settings.security.enforce_history && account.enforces_history;

@@ -92,9 +92,9 @@ impl Form {
         };
         let sentence = |field: Option<Field>, problem: Problem| {
             let label = field.map(label).unwrap_or_default();
-            let minimum = problem.minimum().map(|minimum| minimum.to_string()).unwrap_or_default();
+            let number = problem.number().map(|number| number.to_string()).unwrap_or_default();
             let key = format!("invalid.{}", problem.code());
-            texts.text(&language.code, &key, &[("field", &label), ("minimum", &minimum)])
+            texts.text(&language.code, &key, &[("field", &label), ("minimum", &number), ("seconds", &number)])
         };
         let mut form = Self { action: format!("/{kind}"), csrf, errors: Vec::new(), summary: String::new() };
         for (field, problem) in problems.iter() {

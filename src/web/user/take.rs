@@ -14,6 +14,7 @@ use crate::{
         account::{DomainName, LogonName, NameFault},
         answer::Answer,
         audit::{Event, Outcome},
+        code::Code,
         contact::EmailAddress,
         enrollment::Question,
         field::{Field, Problem, Problems},
@@ -22,7 +23,7 @@ use crate::{
         secret::{Password, SecretText},
     },
     flows::{
-        self, Error, Next, Place, Visitor, change,
+        self, Error, Next, Place, Visitor, change, code,
         enroll::{self, Answers},
         identify::{self, Identified},
         prove, reset,
@@ -183,7 +184,7 @@ async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut f
         }
         Ok(Place::UnderWay(flow)) if view::tag(&flow) == tag => {
             taken.who = (flow.username.clone(), flow.domain.to_string());
-            step(site, visitor, kind, *flow, &mut form, &mut taken).await
+            step(site, visitor, kind, *flow, &action, &mut form, &mut taken).await
         }
         // A form of a step that is done, or of an earlier flow: the visitor is put where they are.
         Ok(Place::UnderWay(_)) => Ok(Next::Moved(None)),
@@ -281,6 +282,7 @@ async fn step(
     visitor: &Visitor,
     kind: Kind,
     flow: Found<Flow>,
+    action: &str,
     form: &mut Form,
     taken: &mut Taken,
 ) -> Result<Next, Error> {
@@ -294,6 +296,20 @@ async fn step(
                 Some(answer) if problems.is_empty() => {
                     taken.noted = true;
                     prove::answer(&site.services, visitor, kind, &flow, answer).await
+                }
+                _ => Ok(Next::Wrong(problems, None)),
+            }
+        }
+        Step::Code(_) => {
+            let code = form.take("code").and_then(|text| Code::parse(&text));
+            close(form, &mut problems);
+            if action == "resend" && problems.is_empty() {
+                return code::resend(&site.services, visitor, kind, &flow).await;
+            }
+            match problems.keep(Field::Code, code) {
+                Some(code) if problems.is_empty() => {
+                    taken.noted = true;
+                    code::enter(&site.services, visitor, kind, &flow, code).await
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
