@@ -143,6 +143,11 @@ impl App {
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
         let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let notifier = if demo {
+            Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&clock))
+        } else {
+            Notifier::new(Arc::clone(&renderer))
+        };
         let services = Services {
             directories,
             store,
@@ -150,11 +155,7 @@ impl App {
             clock,
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
-            notifier: if demo {
-                Notifier::of_demo(Arc::clone(&renderer))
-            } else {
-                Notifier::new(Arc::clone(&renderer))
-            },
+            notifier,
             outbox: Outbox::default(),
             turns: Turns::default(),
         };

@@ -10,7 +10,8 @@
 //! composition   main → cli → app        may name everything
 //! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls)
 //! steps         flows                   "first this, then that" is written only here
-//! adapters      directory · store · notify → render   each owns one technology; blind to each other
+//! adapters      directory · store · render   each owns one technology; blind to each other
+//!               notify → render         composes and delivers messages
 //! words         settings · config → domain   domain knows nobody
 //! ```
 //!
@@ -23,6 +24,8 @@
 //!   through the rest.
 //! - **kind of directory**: an implementation of [`directory::Directory`] that passes the contract suite.
 //! - **record**: an implementation of [`store::Kept`].
+//! - **message**: a variant of [`domain::message::Topic`] and its words in `ui/i18n`; a template of its own below
+//!   `ui/templates/messages` if the general one won't do.
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
 
 pub mod app;

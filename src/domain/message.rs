@@ -140,6 +140,22 @@ pub struct Mail {
     pub html: Option<String>,
 }
 
+impl Mail {
+    /// One mail that says it in two languages; as text only.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        if self.subject == other.subject && self.text == other.text {
+            return self;
+        }
+        Self {
+            subject: format!("{} / {}", self.subject, other.subject),
+            text: format!("{}\n\n-----\n\n{}", self.text.trim_end(), other.text),
+            html: None,
+            ..self
+        }
+    }
+}
+
 /// A text message, ready to be sent. Has a code in it: it is kept sealed only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sms {

@@ -10,10 +10,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Services, random};
+use super::{Error, Services};
 use crate::{
     domain::{
         account::Account,
@@ -22,7 +21,7 @@ use crate::{
         clock::Timestamp,
         contact::EmailAddress,
         enrollment::Enrollment,
-        message::{Channel, Concern, Errand, Facts, Message, Task, Topic},
+        message::{Channel, Concern, Errand, Facts, Mail, Message, Task, Topic},
         reminder::days_left,
     },
     notify,
@@ -45,7 +44,6 @@ const TRIES_OF_A_CHANNEL: u32 = 3;
 /// The sender's memory between its rounds.
 #[derive(Default)]
 pub struct Outbox {
-    news: Notify,
     /// Sent, but the store could not be told yet.
     sent: Mutex<HashSet<Vec<u8>>>,
     channels: Mutex<HashMap<Channel, Standing>>,
@@ -56,18 +54,6 @@ pub struct Outbox {
 struct Standing {
     failures: u32,
     resting_until: Option<Timestamp>,
-}
-
-impl Outbox {
-    /// Waits until something new may be there.
-    pub async fn news(&self) {
-        self.news.notified().await;
-    }
-
-    /// Says that something new is there.
-    pub(super) fn wake(&self) {
-        self.news.notify_one();
-    }
 }
 
 /// Writes an event down, and queues the alert about it if there is to be one.
@@ -85,18 +71,16 @@ pub(super) fn record<'a>(
     {
         return batch;
     }
-    alert(services, batch, concern, event.at, page_language)
+    alert(batch, concern, event.at, page_language)
 }
 
 /// Queues an alert: who is told of it, and how, is found out when it is sent.
 pub(super) fn alert<'a>(
-    services: &Services,
     batch: Batch<'a>,
     concern: Concern,
     at: Timestamp,
     page_language: Option<&str>,
 ) -> Batch<'a> {
-    services.outbox.news.notify_one();
     batch.errand(&Errand {
         concern,
         queued_at: at,
@@ -115,25 +99,13 @@ pub(super) fn queue<'a>(
     message: &Message,
     expires_at: Option<Timestamp>,
 ) -> Result<Batch<'a>, Error> {
-    let errand = errand(services, concern, message, expires_at)?;
-    services.outbox.wake();
-    Ok(batch.errand(&errand))
-}
-
-/// The errand of sending a message, for a batch. [`Outbox::wake`] when that is committed.
-pub(super) fn errand(
-    services: &Services,
-    concern: &Concern,
-    message: &Message,
-    expires_at: Option<Timestamp>,
-) -> Result<Errand, Error> {
     let internal = |e: serde_json::Error| Error::Internal(e.to_string());
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(message).map_err(internal)?);
     let hash = keyed_hash(&services.keys.outbox, &[b"recipient", message.to().to_lowercase().as_bytes()]);
     let mut recipient = [0; 16];
     recipient.copy_from_slice(&hash[..16]);
     let now = services.now();
-    Ok(Errand {
+    Ok(batch.errand(&Errand {
         concern: concern.clone(),
         queued_at: now,
         expires_at: expires_at.unwrap_or(now + LONGEST),
@@ -144,7 +116,7 @@ pub(super) fn errand(
             recipient,
             sealed: seal::seal(&services.keys.outbox, &plain)?,
         },
-    })
+    }))
 }
 
 /// How an errand ended.
@@ -348,7 +320,7 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             let message: Message =
                 serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
             let settings = services.settings.load_full();
-            let done = match services.notifier.send(&settings, &message, services.now()).await {
+            let done = match services.notifier.send(&settings, &message).await {
                 Ok(()) => {
                     services.outbox.has_worked(*channel);
                     Done::Yes
@@ -443,9 +415,13 @@ async fn expand<'a>(
     };
     let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
     for address in addresses {
-        let id = random::<16>()?;
-        let mail = services.notifier.mail(&settings, concern.topic, &languages, (id, address), &facts);
-        let mail = mail.map_err(|e| Error::Internal(e.to_string()))?;
+        let mut mail: Option<Mail> = None;
+        for language in &languages {
+            let next = services.notifier.mail(&settings, concern.topic, language, address.clone(), &facts);
+            let next = next.map_err(|e| Error::Internal(e.to_string()))?;
+            mail = Some(mail.map_or_else(|| next.clone(), |mail| mail.and(&next)));
+        }
+        let Some(mail) = mail else { continue };
         batch = queue(services, batch, concern, &Message::Mail(mail), Some(errand.expires_at))?;
     }
     Ok(batch)

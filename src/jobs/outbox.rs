@@ -22,7 +22,7 @@ pub(super) async fn run(services: &Services, shutdown: &CancellationToken) {
             }
         };
         tokio::select! {
-            () = services.outbox.news() => {}
+            () = services.store.errand_written() => {}
             () = tokio::time::sleep(wait) => {}
             () = shutdown.cancelled() => return,
         }

@@ -2,6 +2,12 @@
 //!
 //! It must not know when something is told, nor what is queued.
 
+mod compose;
+mod macros;
+mod mail;
+mod network;
+mod sms;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -9,15 +15,16 @@ use std::{
 
 use crate::{
     domain::{
-        clock::Timestamp,
-        contact::{EmailAddress, PhoneNumber},
-        message::{Channel, Facts, Mail, Message, Sms, Topic},
+        clock::{Clock, Timestamp},
+        message::{Channel, Message},
     },
     render::Renderer,
-    settings::Settings,
+    settings::{MailDelivery, Settings, SmsDelivery},
 };
+use mail::Post;
 
-/// Why a message was not delivered.
+/// Why a message was not composed or delivered. Its text is for log and audit: no address, no code, nothing of the
+/// message, and of a reply only its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It may work later.
@@ -31,8 +38,15 @@ pub enum Fault {
 /// Composes and delivers.
 pub struct Notifier {
     renderer: Arc<Renderer>,
+    post: Post,
     /// What was sent, in the demo, which sends nothing.
-    kept: Option<Mutex<VecDeque<Kept>>>,
+    kept: Option<Shelf>,
+}
+
+/// What the demo keeps instead of sending.
+struct Shelf {
+    clock: Arc<dyn Clock>,
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 /// A message that the demo would have sent.
@@ -49,63 +63,41 @@ const KEPT: usize = 200;
 
 impl Notifier {
     /// One that delivers as the settings say.
-    pub const fn new(renderer: Arc<Renderer>) -> Self {
-        Self { renderer, kept: None }
+    pub fn new(renderer: Arc<Renderer>) -> Self {
+        Self { renderer, post: Post::default(), kept: None }
     }
 
     /// One that keeps what it is to deliver.
-    pub fn of_demo(renderer: Arc<Renderer>) -> Self {
-        Self { renderer, kept: Some(Mutex::default()) }
+    pub fn of_demo(renderer: Arc<Renderer>, clock: Arc<dyn Clock>) -> Self {
+        Self { kept: Some(Shelf { clock, kept: Mutex::default() }), ..Self::new(renderer) }
     }
 
     /// Whether messages of that channel go anywhere.
-    pub const fn delivers(&self, _settings: &Settings, _channel: Channel) -> bool {
+    pub fn delivers(&self, settings: &Settings, channel: Channel) -> bool {
         self.kept.is_some()
+            || match channel {
+                Channel::Mail => settings.mail.delivery != MailDelivery::None,
+                Channel::Sms => settings.sms.delivery != SmsDelivery::None,
+            }
     }
 
-    /// Composes an e-mail in these languages, one after the other.
-    pub fn mail(
-        &self,
-        _settings: &Settings,
-        topic: Topic,
-        languages: &[String],
-        (id, to): ([u8; 16], EmailAddress),
-        facts: &Facts,
-    ) -> Result<Mail, Fault> {
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!("{} {facts:?} {languages:?} {:?}", topic.as_str(), facts.code);
-        Ok(Mail { id, to, subject: topic.as_str().into(), text, html: None })
-    }
-
-    /// Composes a text message.
-    pub fn sms(
-        &self,
-        _settings: &Settings,
-        topic: Topic,
-        language: &str,
-        to: PhoneNumber,
-        facts: &Facts,
-    ) -> Result<Sms, Fault> {
-        let code = facts.code.clone().unwrap_or_default();
-        let text = format!("{} {code}", topic.as_str());
-        let (user, domain) = (facts.user.clone(), facts.domain.clone());
-        Ok(Sms { to, text, code, user, domain, language: language.to_owned() })
-    }
-
-    /// Delivers a message.
-    pub async fn send(&self, _settings: &Settings, message: &Message, now: Timestamp) -> Result<(), Fault> {
-        if let Some(kept) = &self.kept {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Delivers a message. May be dropped half-way, but then it isn't known whether the message was delivered.
+    pub async fn send(&self, settings: &Settings, message: &Message) -> Result<(), Fault> {
+        if let Some(shelf) = &self.kept {
+            let mut kept = shelf.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
-            kept.push_front(Kept { at: now, message: message.clone() });
+            kept.push_front(Kept { at: shelf.clock.now(), message: message.clone() });
             return Ok(());
         }
-        Err(Fault::Later("not there yet".into()))
+        match message {
+            Message::Mail(mail) => self.post.deliver(settings, mail).await,
+            Message::Sms(message) => sms::deliver(&settings.sms, message).await,
+        }
     }
 
     /// What the demo would have sent, the latest first.
     pub fn kept(&self) -> Option<Vec<Kept>> {
-        let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.as_ref()?.kept.lock().unwrap_or_else(PoisonError::into_inner);
         Some(kept.iter().cloned().collect())
     }
 }

@@ -68,6 +68,11 @@ impl Renderer {
         &self.assets
     }
 
+    /// Whether there is a template of that name.
+    pub fn has(&self, template: &str) -> bool {
+        self.environments.first().is_some_and(|(_, environment)| environment.get_template(template).is_ok())
+    }
+
     /// Renders a template in a language.
     pub fn render(&self, template: &str, language: &str, context: impl Serialize) -> Result<String, Error> {
         let environment = self
@@ -83,6 +88,12 @@ impl Renderer {
     }
 }
 
+/// Plain text is only what says so: `body.txt`, or `body.txt.de`.
+fn escaping(template: &str) -> AutoEscape {
+    let file = template.rsplit('/').next().unwrap_or_default();
+    if file.split('.').any(|part| part == "txt") { AutoEscape::None } else { AutoEscape::Html }
+}
+
 fn environment(
     language: &Language,
     texts: &Arc<Texts>,
@@ -90,7 +101,7 @@ fn environment(
 ) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_auto_escape_callback(escaping);
     let (code, texts) = (language.code.clone(), Arc::clone(texts));
     environment.add_function("t", move |key: &str, values: Kwargs| -> Result<String, minijinja::Error> {
         let mut named = Vec::new();
@@ -115,6 +126,16 @@ fn environment(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_text_is_not_escaped() {
+        for name in ["a.txt", "messages/code/body.txt", "messages/code/body.txt.de"] {
+            assert!(matches!(escaping(name), AutoEscape::None), "{name}");
+        }
+        for name in ["a.html", "messages/a.txt/body.html", "body.html.de", "a"] {
+            assert!(matches!(escaping(name), AutoEscape::Html), "{name}");
+        }
+    }
 
     #[test]
     fn every_template_compiles_in_every_language() {

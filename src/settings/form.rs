@@ -1,8 +1,10 @@
 //! The forms that texts of the settings may have. Each says what is wrong so that it can follow the text itself.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
 use rustls::pki_types::ServerName;
+
+use crate::domain::contact::EmailAddress;
 
 /// Any text but none.
 pub fn some(text: &str) -> Result<(), String> {
@@ -15,6 +17,72 @@ fn host(text: &str) -> bool {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !text.contains(':') && ServerName::try_from(text).is_ok(),
     }
+}
+
+/// A host without a port.
+pub fn host_name(text: &str) -> Result<(), String> {
+    if host(text) {
+        Ok(())
+    } else {
+        Err("is not a host name or an address (IPv6 in brackets), without a port".into())
+    }
+}
+
+/// Whether that host is this machine.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// An HTTP address to send to: under TLS, unless it is on this machine.
+pub fn endpoint(text: &str) -> Result<(), String> {
+    let (is_safe, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err("is not an address that begins with https://".into()),
+    };
+    let (place, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    authority(place)?;
+    if path.contains(|c: char| !c.is_ascii_graphic() || "#\"<>\\^`{|}".contains(c)) {
+        return Err("has characters that can't be in an address; write them percent-encoded".into());
+    }
+    let name =
+        if place.ends_with(']') { place } else { place.rsplit_once(':').map_or(place, |(name, _)| name) };
+    if is_safe || is_loopback(name) {
+        Ok(())
+    } else {
+        Err("is not safe; only https:// is, outside this machine".into())
+    }
+}
+
+/// The value of an HTTP header (RFC 9110 5.5): visible characters of ASCII and blanks.
+pub fn header_value(text: &str) -> Result<(), String> {
+    let sound = !text.trim().is_empty() && text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if sound { Ok(()) } else { Err("is not the value of a header".into()) }
+}
+
+/// A header of a request that doesn't say where the request goes or ends.
+pub fn header(text: &str) -> Result<(), String> {
+    let Some((name, value)) = text.split_once(':') else { return Err("is not \"Name: value\"".into()) };
+    let sound = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let own = ["host", "connection", "content-length", "content-type", "transfer-encoding", "upgrade", "te"];
+    if own.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err("is not for you to set".into());
+    }
+    if sound { header_value(value) } else { Err("is not \"Name: value\"".into()) }
+}
+
+/// A path from the root.
+pub fn absolute_path(text: &str) -> Result<(), String> {
+    if Path::new(text).is_absolute() { Ok(()) } else { Err("is not a whole path: it begins with /".into()) }
+}
+
+/// A bare e-mail address.
+pub fn address(text: &str) -> Result<(), String> {
+    EmailAddress::parse(text)
+        .map(drop)
+        .map_err(|_| "is not an e-mail address such as no-reply@corp.example".into())
 }
 
 /// A host, perhaps with a port: `reset.corp.example`, `192.0.2.1:8443`, `[2001:db8::1]:8443`.
@@ -101,6 +169,37 @@ mod tests {
         );
         judge(attribute, &["mail", "msDS-cloudExtensionAttribute1"], &["", "1x", "mail)", "*", "a b"]);
         judge(language, &["en", "zh-hans", "pt-br"], &["", "english", "e", "en-", "../en", "en_us"]);
+        judge(host_name, &["mx", "192.0.2.1", "[::1]"], &["", "mx:25", "::1", "[::1]:25", "a b"]);
+        judge(
+            endpoint,
+            &[
+                "https://sms.example",
+                "https://sms.example:8443/send?to=[PHONE]&text=[TEXT]",
+                "http://127.0.0.1:80/x",
+                "http://[::1]/x",
+                "http://[::1]:80/x",
+                "http://localhost",
+            ],
+            &[
+                "",
+                "sms.example",
+                "ftp://sms.example",
+                "http://sms.example",
+                "http://localhost.example/",
+                "https://user:x@sms.example/",
+                "https://[PHONE].example/",
+                "https://sms.example/a b",
+                "https://sms.example/\r\nX:",
+                "https://sms.example/ü",
+            ],
+        );
+        judge(
+            header,
+            &["X-Key: a b", "Accept:*/*"],
+            &["", "X", "X Y: z", ": z", "X: a\r\nb", "X:", "Host: x"],
+        );
+        judge(absolute_path, &["/usr/bin/true"], &["", "true", "./true"]);
+        judge(address, &["a@b.example"], &["", "a", "A <a@b.example>", "a@b.example\r\nBcc: c@d.example"]);
         judge(some, &["x"], &["", " "]);
     }
 }

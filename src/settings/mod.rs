@@ -8,8 +8,10 @@ mod enroll;
 pub(crate) mod form;
 mod general;
 mod limits;
+mod mail;
 mod reminders;
 mod security;
+mod sms;
 pub(crate) mod table;
 
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
@@ -18,8 +20,10 @@ pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
 pub use general::General;
 pub use limits::Limits;
+pub use mail::{MailDelivery, MailSecurity, MailSettings};
 pub use reminders::Reminders;
 pub use security::{Profile, Security};
+pub use sms::{SmsDelivery, SmsMethod, SmsSettings};
 pub use table::{Fault, Field, Form, Kind, Secret, Shape, Tab};
 
 table::tab! {
@@ -39,6 +43,10 @@ table::tab! {
         alerts: Alerts = Alerts::default();
         /// The Reminders tab.
         reminders: Reminders = Reminders::default();
+        /// The Mail tab.
+        mail: MailSettings = MailSettings::default();
+        /// The SMS tab.
+        sms: SmsSettings = SmsSettings::default();
         /// The domains that are served; the first is the default.
         domain: Vec<DomainSettings> = Vec::new();
     }
@@ -61,6 +69,8 @@ impl Settings {
         self.security.check_cost(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
+        self.mail.check_needs(&mut faults);
+        self.sms.check_needs(&mut faults);
         self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
@@ -146,6 +156,62 @@ mod tests {
             faults("codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'")
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn each_way_to_send_needs_its_settings() {
+        for (text, told) in [
+            ("[mail]\ndelivery = 'smtp'\nsender = 'a@b.example'", "settings.mail.host: is needed"),
+            ("[mail]\ndelivery = 'smtp'\nhost = 'mx'", "settings.mail.sender: is needed"),
+            ("[mail]\ndelivery = 'folder'\nsender = 'a@b.example'", "settings.mail.folder: is needed"),
+            (
+                "[mail]\nsender = 'Regain <a@b.example>'",
+                "settings.mail.sender: \"Regain <a@b.example>\" is not",
+            ),
+            ("[mail]\nhost = 'mx:25'", "settings.mail.host: \"mx:25\" is not"),
+            ("[mail]\nport = 65536", "settings.mail.port: 65536 is not"),
+            ("[sms]\ndelivery = 'command'", "settings.sms.program: is needed"),
+            ("[sms]\nprogram = 'send-sms'", "settings.sms.program: \"send-sms\" is not"),
+            ("[sms]\ndelivery = 'http'", "settings.sms.url: is needed"),
+            (
+                "[sms]\nurl = 'http://sms.example/send'",
+                "settings.sms.url: \"http://sms.example/send\" is not",
+            ),
+            ("[sms]\nheaders = ['Host: x']", "settings.sms.headers: \"Host: x\" is not"),
+            ("[sms]\nexpected_status_to = 199", "settings.sms.expected_status_to: is less"),
+        ] {
+            let faults = faults(text);
+            assert!(faults.len() == 1 && faults[0].starts_with(told), "{text}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_takes_user_password_and_a_safe_way_to_the_server() {
+        let smtp = "[mail]\ndelivery = 'smtp'\nsender = 'a@b.example'\n";
+        let login = "user = 'u'\npassword = 'hunter2'\n";
+        assert!(faults(&format!("{smtp}host = 'mx'\n{login}")).is_empty());
+        for host in ["127.0.0.1", "localhost", "[::1]"] {
+            assert!(
+                faults(&format!("{smtp}host = '{host}'\nsecurity = 'none'\n{login}")).is_empty(),
+                "{host}"
+            );
+        }
+        for (more, told) in [
+            ("user = 'u'", "settings.mail.password: is needed"),
+            ("password = 'hunter2'", "settings.mail.user: is needed"),
+            (
+                "security = 'none'\nuser = 'u'\npassword = 'hunter2'",
+                "settings.mail.security: \"none\" would send",
+            ),
+        ] {
+            let faults = faults(&format!("{smtp}host = 'mx.example'\n{more}"));
+            assert!(faults.len() == 1 && faults[0].starts_with(told), "{more}: {faults:?}");
+            assert!(!faults[0].contains("hunter2"));
+        }
+        let bad = faults("sms.http_authorization = \"Bearer hunter2\\r\\nX: y\"");
+        assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
+        let bad = faults("sms.headers = ['authorization: Bearer hunter2']");
+        assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::{
 
 use engine::{Direction, Engine};
 pub use record::{Kept, SessionKey, Space, is_unknown_subject};
+use tokio::sync::Notify;
 
 use crate::domain::{audit::Event, message::Errand};
 
@@ -74,6 +75,8 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     next_event: AtomicU64,
     next_errand: AtomicU64,
+    /// Told when an errand was written.
+    errands: Notify,
 }
 
 impl Store {
@@ -86,7 +89,7 @@ impl Store {
             *next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
         }
         let [next_event, next_errand] = next.map(AtomicU64::new);
-        Ok(Self { engine, next_event, next_errand })
+        Ok(Self { engine, next_event, next_errand, errands: Notify::new() })
     }
 
     /// The engine's condition in words, if it can't be written to.
@@ -122,9 +125,14 @@ impl Store {
         rows.iter().map(|(_, raw)| record::decode(raw)).collect()
     }
 
+    /// Waits until something that is yet to be told was written.
+    pub async fn errand_written(&self) {
+        self.errands.notified().await;
+    }
+
     /// Begins a batch.
     pub fn batch(&self) -> Batch<'_> {
-        Batch { store: self, writes: engine::Batch::new(), fault: None }
+        Batch { store: self, writes: engine::Batch::new(), fault: None, has_errand: false }
     }
 }
 
@@ -134,6 +142,7 @@ pub struct Batch<'a> {
     store: &'a Store,
     writes: engine::Batch,
     fault: Option<Error>,
+    has_errand: bool,
 }
 
 impl Batch<'_> {
@@ -198,7 +207,8 @@ impl Batch<'_> {
     }
 
     /// Something that is yet to be told, after all that waits already.
-    pub fn errand(self, errand: &Errand) -> Self {
+    pub fn errand(mut self, errand: &Errand) -> Self {
+        self.has_errand = true;
         let number = self.store.next_errand.fetch_add(1, Ordering::Relaxed);
         self.put(&number, errand)
     }
@@ -211,6 +221,10 @@ impl Batch<'_> {
         if self.writes.is_empty() {
             return Ok(());
         }
-        Ok(self.store.engine.commit(self.writes).await?)
+        self.store.engine.commit(self.writes).await?;
+        if self.has_errand {
+            self.store.errands.notify_one();
+        }
+        Ok(())
     }
 }

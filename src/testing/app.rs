@@ -179,7 +179,10 @@ impl TestApp {
             settings: ArcSwap::from_pointee(
                 self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),
-            notifier: Notifier::of_demo(Arc::clone(&renderer)),
+            notifier: Notifier::of_demo(
+                Arc::clone(&renderer),
+                Arc::clone(&self.shared.clock) as Arc<dyn Clock>,
+            ),
             outbox: Outbox::default(),
             turns: Turns::default(),
         };

@@ -5,11 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a bench")]
 #![allow(missing_docs, dead_code, reason = "shares modules with the end-to-end tests and uses parts of them")]
 
+#[path = "../e2e/support/certificate.rs"]
+mod certificate;
 mod directory;
 #[path = "../e2e/support/domain.rs"]
 mod domain;
 #[path = "../e2e/support/http.rs"]
 mod http;
+mod mail;
+#[path = "../e2e/support/mail_server.rs"]
+mod mail_server;
 mod pages;
 mod server;
 mod store;
@@ -27,6 +32,7 @@ use std::{
 
 use directory::{Deed, Person};
 use domain::Domain;
+use mail_server::MailServer;
 use pages::{Browser, menus};
 use server::{NO_DOMAIN, Server, processor_time};
 use tokio::sync::Barrier;
@@ -83,6 +89,9 @@ fn main() {
         }
         if wants("million") {
             million().await;
+        }
+        if wants("mail") {
+            mails().await;
         }
         if wants("answers") {
             answers().await;
@@ -203,6 +212,32 @@ async fn answers() {
     Table::plain("resident before, with 2,000 connections", before, "MiB");
     Table::below("resident at most meanwhile", server.peak(), "MiB", 256.0);
     Table::below("menu meanwhile: 99 of 100 pages within", milliseconds(menus.p99()), "ms", 200.0);
+}
+
+async fn mails() {
+    const MAILS: usize = 10_000;
+    Table::title("Mails: 10,000 that wait, beside a bare loop over one kept connection");
+    let data = scratch("mail-");
+    let (alone, with_alert) = mail::commits(data.path(), Duration::from_secs(3)).await;
+    Table::plain("a durable event", alone, "ms");
+    Table::below("what an alert adds to it", with_alert - alone, "ms", 1.0);
+    let data = scratch("mail-");
+    mail::queue(data.path(), MAILS).await;
+    let sink = MailServer::start(&["--count"]);
+    let bare = mail::bare(&sink, 3000).await;
+    let before = sink.count();
+    let server = Server::start(data.path(), &format!("{NO_DOMAIN}{}", mail::settings(&sink))).await;
+    let began = Instant::now();
+    while sink.count() < before + MAILS {
+        assert!(began.elapsed() < Duration::from_secs(300), "{} were sent", sink.count() - before);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "counts are small")]
+    let ours = MAILS as f64 / began.elapsed().as_secs_f64();
+    drop(server);
+    Table::plain("mails a second, bare", bare, "/s");
+    Table::plain("mails a second, from the outbox", ours, "/s");
+    Table::above("outbox / bare", ours / bare, "", 0.7);
 }
 
 async fn whole_flows() {

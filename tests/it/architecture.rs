@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("store", &["domain"]),
     ("notify", &["domain", "render", "settings"]),
     ("render", &[]),
+    // composes with the one, and delivers
     ("telemetry", &["config"]),
     // words
     ("config", &["settings"]),
@@ -27,21 +28,22 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Where alone a crate may be named: prefixes of paths below `src`.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("ldap3", &["directory/active_directory/"]),
     ("hickory_resolver", &["directory/active_directory/"]),
     ("sled", &["store/engine/on_sled"]),
     ("poem", &["web/", "app.rs", "testing/"]),
-    ("hyper", &["web/server"]),
-    ("hyper_util", &["web/server"]),
-    ("http_body_util", &["web/server"]),
+    ("hyper", &["web/server", "notify/sms.rs"]),
+    ("hyper_util", &["web/server", "notify/sms.rs"]),
+    ("http_body_util", &["web/server", "notify/sms.rs"]),
+    ("lettre", &["notify/mail/"]),
     ("minijinja", &["render/"]),
     ("rust_embed", &["render/"]),
     ("argon2", &["domain/answer.rs"]),
     ("rcgen", &["tls/"]),
-    ("tokio_rustls", &["tls/"]),
+    ("tokio_rustls", &["tls/", "notify/sms.rs"]),
     // The settings ask it only what a server's name may look like.
-    ("rustls", &["tls/", "directory/active_directory/", "settings/form.rs"]),
+    ("rustls", &["tls/", "directory/active_directory/", "notify/", "settings/form.rs"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

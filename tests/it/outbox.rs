@@ -107,3 +107,24 @@ async fn the_demo_shows_what_it_would_have_sent_and_nobody_else_does() {
     assert_eq!(visitor.get("/demo/outbox").await.code(), 404);
     assert_eq!(visitor.get("/demo/outbox.json").await.code(), 404);
 }
+
+#[tokio::test]
+async fn the_sender_wakes_up_when_something_is_to_be_told() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    let services = app.site().services.clone();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let jobs = tokio::spawn(regain::jobs::run(services.clone(), stop.clone()));
+    alice.enrolls().await;
+    for expected in 1..=5 {
+        let told = async {
+            while services.notifier.kept().unwrap().len() < expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("it slept");
+        alice = alice.elsewhere();
+        alice.enrolls().await;
+    }
+    stop.cancel();
+    jobs.await.unwrap();
+}

@@ -4,8 +4,10 @@
 #![allow(dead_code, reason = "a vocabulary: not every word is needed by every set of stories")]
 
 pub mod browser;
+pub mod certificate;
 pub mod domain;
 pub mod http;
+pub mod mail_server;
 pub mod person;
 pub mod relay;
 pub mod server;
