@@ -203,16 +203,14 @@ impl Dispatch {
         let languages = outbox::languages(&settings, account, enrollment, visitor.language.as_deref());
         let unfit = |fault: crate::notify::Fault| Error::Internal(fault.to_string());
         let mut messages = Vec::new();
-        for mail in &destinations.mails {
-            let to = (random()?, mail.clone());
-            let mail =
-                services.notifier.mail(&settings, Topic::Code, &languages, to, &facts).map_err(unfit)?;
-            messages.push(Message::Mail(mail));
+        for to in &destinations.mails {
+            let mail = services.notifier.mail_in(&settings, Topic::Code, &languages, to, &facts);
+            messages.push(Message::Mail(mail.map_err(unfit)?));
         }
         if let Some(phone) = &destinations.phone {
             // One language: the person's own, or else the one the page was read in.
             let language = languages.last().unwrap_or(&settings.general.language);
-            let sms = services.notifier.sms(&settings, Topic::Code, language, phone.clone(), &facts);
+            let sms = services.notifier.sms(&settings, language, phone.clone(), &facts);
             messages.push(Message::Sms(sms.map_err(unfit)?));
         }
         // Nobody can use it any more when the flow is over.
@@ -334,7 +332,6 @@ pub(super) async fn ask(
         Some(_) => batch,
     })
     .await?;
-    services.outbox.wake();
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
 }
 
@@ -605,6 +602,5 @@ pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &F
         Some(_) => batch.remove(&key, &flow),
     })
     .await?;
-    services.outbox.wake();
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
 }

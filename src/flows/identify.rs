@@ -85,7 +85,6 @@ pub async fn begin_proof(
         dispatch.iter().fold(batch, |batch, dispatch| dispatch.added_to(batch))
     })
     .await?;
-    services.outbox.wake();
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
 }
 

@@ -21,7 +21,7 @@ use crate::{
         clock::Timestamp,
         contact::EmailAddress,
         enrollment::Enrollment,
-        message::{Channel, Concern, Errand, Facts, Mail, Message, Task, Topic},
+        message::{Channel, Concern, Errand, Facts, Message, Task, Topic},
         reminder::days_left,
     },
     notify,
@@ -91,21 +91,20 @@ pub(super) fn alert<'a>(
     })
 }
 
-/// Queues a message. After `expires_at` it is not sent any more.
-pub(super) fn queue<'a>(
+/// The errand of sending a message, for the batch of the step it belongs to.
+pub(super) fn errand(
     services: &Services,
-    batch: Batch<'a>,
     concern: &Concern,
     message: &Message,
     expires_at: Option<Timestamp>,
-) -> Result<Batch<'a>, Error> {
+) -> Result<Errand, Error> {
     let internal = |e: serde_json::Error| Error::Internal(e.to_string());
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(message).map_err(internal)?);
     let hash = keyed_hash(&services.keys.outbox, &[b"recipient", message.to().to_lowercase().as_bytes()]);
     let mut recipient = [0; 16];
     recipient.copy_from_slice(&hash[..16]);
     let now = services.now();
-    Ok(batch.errand(&Errand {
+    Ok(Errand {
         concern: concern.clone(),
         queued_at: now,
         expires_at: expires_at.unwrap_or(now + LONGEST),
@@ -116,7 +115,7 @@ pub(super) fn queue<'a>(
             recipient,
             sealed: seal::seal(&services.keys.outbox, &plain)?,
         },
-    }))
+    })
 }
 
 /// How an errand ended.
@@ -415,14 +414,10 @@ async fn expand<'a>(
     };
     let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
     for address in addresses {
-        let mut mail: Option<Mail> = None;
-        for language in &languages {
-            let next = services.notifier.mail(&settings, concern.topic, language, address.clone(), &facts);
-            let next = next.map_err(|e| Error::Internal(e.to_string()))?;
-            mail = Some(mail.map_or_else(|| next.clone(), |mail| mail.and(&next)));
-        }
-        let Some(mail) = mail else { continue };
-        batch = queue(services, batch, concern, &Message::Mail(mail), Some(errand.expires_at))?;
+        let mail = services.notifier.mail_in(&settings, concern.topic, &languages, &address, &facts);
+        let mail = mail.map_err(|e| Error::Internal(e.to_string()))?;
+        batch =
+            batch.errand(&self::errand(services, concern, &Message::Mail(mail), Some(errand.expires_at))?);
     }
     Ok(batch)
 }

@@ -69,6 +69,22 @@ impl Notifier {
         Ok(Mail { id: random_id()?, to, subject: one_line(subject.trim()).into_owned(), text, html })
     }
 
+    /// Writes a mail that says the same in several languages.
+    pub fn mail_in(
+        &self,
+        settings: &Settings,
+        topic: Topic,
+        languages: &[String],
+        to: &EmailAddress,
+        facts: &Facts,
+    ) -> Result<Mail, Fault> {
+        let (first, others) =
+            languages.split_first().ok_or_else(|| Fault::Never("there is no language".into()))?;
+        others.iter().try_fold(self.mail(settings, topic, first, to.clone(), facts)?, |mail, language| {
+            Ok(mail.and(&self.mail(settings, topic, language, to.clone(), facts)?))
+        })
+    }
+
     /// Writes a text message with a code.
     pub fn sms(
         &self,

@@ -67,10 +67,10 @@ impl Settings {
         table::sift(Self::FIELDS, &mut self.values(), "settings", &mut faults);
         self.enroll.check_questions(&mut faults);
         self.security.check_cost(&mut faults);
-        self.security.check_profile(&self.codes, &mut faults);
-        self.codes.check_channels(&mut faults);
         self.mail.check_needs(&mut faults);
         self.sms.check_needs(&mut faults);
+        self.security.check_profile(&self.codes, &mut faults);
+        self.codes.check_channels(&mut faults);
         self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
@@ -142,23 +142,6 @@ mod tests {
     }
 
     #[test]
-    fn the_profile_orders_code_and_questions_unless_the_order_is_set() {
-        for (text, order) in [
-            ("", Order::QuestionsFirst),
-            ("security.profile = 'internet'", Order::CodeFirst),
-            ("codes.order = 'code_first'", Order::CodeFirst),
-            ("codes.order = 'questions_first'\nsecurity.profile = 'internet'", Order::QuestionsFirst),
-        ] {
-            let settings: Settings = toml::from_str(text).unwrap();
-            assert_eq!(settings.order(), order, "{text}");
-        }
-        assert!(
-            faults("codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'")
-                .is_empty()
-        );
-    }
-
-    #[test]
     fn each_way_to_send_needs_its_settings() {
         for (text, told) in [
             ("[mail]\ndelivery = 'smtp'\nsender = 'a@b.example'", "settings.mail.host: is needed"),
@@ -212,6 +195,23 @@ mod tests {
         assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
         let bad = faults("sms.headers = ['authorization: Bearer hunter2']");
         assert!(bad.len() == 1 && !bad[0].contains("hunter2"), "{bad:?}");
+    }
+
+    #[test]
+    fn the_profile_orders_code_and_questions_unless_the_order_is_set() {
+        for (text, order) in [
+            ("", Order::QuestionsFirst),
+            ("security.profile = 'internet'", Order::CodeFirst),
+            ("codes.order = 'code_first'", Order::CodeFirst),
+            ("codes.order = 'questions_first'\nsecurity.profile = 'internet'", Order::QuestionsFirst),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert_eq!(settings.order(), order, "{text}");
+        }
+        assert!(
+            faults("codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'")
+                .is_empty()
+        );
     }
 
     #[test]
