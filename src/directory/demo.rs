@@ -136,6 +136,7 @@ struct Record {
     sam_account_name: String,
     user_principal_name: String,
     display_name: String,
+    mail: Option<String>,
     mobile: Option<String>,
     preferred_language: String,
     disabled: bool,
@@ -183,6 +184,19 @@ impl DemoDirectory {
         record.map(|record| new_name.clone_into(&mut record.sam_account_name)).is_some()
     }
 
+    /// Gives the account another e-mail address and mobile number, or none; false if there is none of that name.
+    #[cfg(feature = "testing")]
+    pub fn move_to(&self, name: &str, mail: Option<&str>, mobile: Option<&str>) -> bool {
+        let mut records = self.records();
+        let record = records.iter_mut().find(|record| record.sam_account_name == name);
+        record
+            .map(|record| {
+                record.mail = mail.map(str::to_owned);
+                record.mobile = mobile.map(str::to_owned);
+            })
+            .is_some()
+    }
+
     /// Takes the account out of the directory; false if there is none of that name.
     #[cfg(feature = "testing")]
     pub fn remove(&self, name: &str) -> bool {
@@ -211,6 +225,7 @@ impl DemoDirectory {
             sam_account_name: user.name.to_owned(),
             user_principal_name: format!("{}@{}", user.upn, self.domain.name),
             display_name: user.display_name.to_owned(),
+            mail: Some(format!("{}@{}", user.upn, self.domain.name)),
             mobile: user.mobile.map(str::to_owned),
             preferred_language: user.language.to_owned(),
             disabled: standing == Standing::Disabled,
@@ -266,7 +281,7 @@ impl DemoDirectory {
             sam_account_name: record.sam_account_name.clone(),
             user_principal_name: Some(record.user_principal_name.clone()),
             display_name: Some(record.display_name.clone()),
-            mail: Some(record.user_principal_name.clone()),
+            mail: record.mail.clone(),
             mobile: record.mobile.clone(),
             preferred_language: Some(record.preferred_language.clone()),
             kind: AccountKind::Person,

@@ -301,6 +301,25 @@ impl TestApp {
         kept.into_iter().map(|kept| kept.message).collect()
     }
 
+    /// The codes that were sent since the start, each with where it went, oldest first.
+    pub async fn codes(&self) -> Vec<(String, String)> {
+        let sent = self.sent().await;
+        let length = self.site().services.settings.load().codes.length;
+        let codes = sent.iter().filter_map(|message| {
+            let code = match message {
+                Message::Sms(sms) => sms.code.clone(),
+                Message::Mail(mail) => code_in(&mail.text, length)?,
+            };
+            Some((message.to().to_owned(), code))
+        });
+        codes.collect()
+    }
+
+    /// The code that was sent last.
+    pub async fn latest_code(&self) -> String {
+        self.codes().await.pop().expect("no code was sent").1
+    }
+
     /// Someone with a browser of their own, who goes by that name in DEMO.
     pub fn visitor(&self, name: &str) -> Visitor {
         Visitor::new(self.clone(), name)
@@ -335,6 +354,13 @@ impl TestApp {
         events.reverse();
         events
     }
+}
+
+/// The code in a mail: a word of so many digits.
+fn code_in(text: &str, length: usize) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .find(|word| word.len() == length && word.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(str::to_owned)
 }
 
 /// An address of documentation (RFC 5737), different for each number.

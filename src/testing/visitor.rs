@@ -184,6 +184,39 @@ impl Visitor {
         self.submit(&[("answer", answer)]).await
     }
 
+    /// Types a code.
+    pub async fn enters_code(&mut self, code: &str) -> Page {
+        self.submit(&[("code", code)]).await
+    }
+
+    /// Types the code that was sent last.
+    pub async fn enters_latest_code(&mut self) -> Page {
+        let code = self.app.latest_code().await;
+        self.enters_code(&code).await
+    }
+
+    /// A code that is not the one sent last; another one for each number.
+    pub async fn wrong_code(&self, number: u32) -> String {
+        let right: u32 = self.app.latest_code().await.parse().expect("a code of six digits");
+        format!("{:06}", (right + 1 + number) % 1_000_000)
+    }
+
+    /// Asks for another code.
+    pub async fn asks_for_another_code(&mut self) -> Page {
+        self.submit(&[("code", ""), ("action", "resend")]).await
+    }
+
+    /// Answers all questions that come.
+    pub async fn answers_all(&mut self) -> Page {
+        let mut page = self.page.clone().expect("no page is open");
+        while page.step() == "question" {
+            let answer = self.right_answer();
+            page = self.answers(&answer).await;
+            assert_ne!(page.status, 422, "{}", page.alert());
+        }
+        page
+    }
+
     /// The right answer to the question that is shown.
     pub fn right_answer(&self) -> String {
         let question = self.page.as_ref().and_then(Page::question).expect("no question is shown");
@@ -192,13 +225,8 @@ impl Visitor {
 
     /// Answers all questions of a flow right.
     pub async fn proves(&mut self, flow: &str) -> Page {
-        let mut page = self.begins(flow).await;
-        while page.step() == "question" {
-            let answer = self.right_answer();
-            page = self.answers(&answer).await;
-            assert_ne!(page.status, 422, "{}", page.alert());
-        }
-        page
+        self.begins(flow).await;
+        self.answers_all().await
     }
 
     /// The Enroll form, filled in with the first questions there are; the answers are remembered.

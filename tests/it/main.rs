@@ -9,6 +9,7 @@
 
 mod architecture;
 mod bad_input;
+mod codes;
 mod contract;
 mod directory_lockout;
 mod flows;

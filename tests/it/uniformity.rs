@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use regain::{
     directory::demo::{SAMPLE_PASSWORD, Standing},
+    settings::{Order, Settings},
     testing::{Page, TestApp, Visitor},
 };
 
@@ -25,7 +26,11 @@ const NAMES: [(&str, bool); 12] = [
 ];
 
 async fn people() -> (TestApp, Vec<Visitor>) {
-    let app = TestApp::new().start().await;
+    people_with(|_| ()).await
+}
+
+async fn people_with(change: impl FnOnce(&mut Settings)) -> (TestApp, Vec<Visitor>) {
+    let app = TestApp::new().with_settings(change).start().await;
     let mut visitors = Vec::new();
     for (name, enrolled) in NAMES {
         let mut visitor = app.visitor(name);
@@ -92,6 +97,110 @@ async fn the_first_steps_of_reset_and_unlock_are_alike_for_every_name() {
         for pages in &steps {
             are_alike(pages);
         }
+    }
+}
+
+/// What a stranger does at a code step, one after the other.
+#[derive(Clone, Copy)]
+enum Deed {
+    Post,
+    Look,
+    Guess(u32),
+    Repeat,
+    Resend,
+    Wait(u64),
+    BeginAnew,
+}
+
+/// Each does the same in lockstep; the pages of each deed.
+async fn do_alike(
+    app: &TestApp,
+    visitors: &[Visitor],
+    flow: &str,
+    deeds: &[Deed],
+) -> Vec<Vec<(Page, String)>> {
+    let path = format!("/{flow}");
+    let mut all = Vec::new();
+    let mut visitors: Vec<Visitor> = visitors.iter().map(Visitor::elsewhere).collect();
+    for visitor in &mut visitors {
+        visitor.open(&path).await;
+    }
+    for deed in deeds {
+        if let Deed::Wait(seconds) = deed {
+            app.advance(Duration::from_secs(*seconds));
+            continue;
+        }
+        let mut pages = Vec::new();
+        for visitor in &mut visitors {
+            let name = visitor.name.clone();
+            let page = match deed {
+                Deed::Post => visitor.post(&[("username", &name), ("domain", "DEMO")]).await,
+                Deed::Guess(number) => visitor.enters_code(&format!("guess {number}")).await,
+                Deed::Repeat => visitor.enters_code("guess 1").await,
+                Deed::Resend => visitor.asks_for_another_code().await,
+                Deed::BeginAnew => visitor.elsewhere().begins(flow).await,
+                Deed::Look | Deed::Wait(_) => visitor.open(&path).await,
+            };
+            pages.push((page, name));
+        }
+        all.push(pages);
+    }
+    all
+}
+
+#[tokio::test]
+async fn with_the_code_first_every_step_is_alike_for_every_name() {
+    use Deed::{BeginAnew, Guess, Look, Post, Repeat, Resend, Wait};
+    for (automatic, counts, flow) in [(false, true, "reset"), (true, false, "unlock"), (true, true, "reset")]
+    {
+        let (app, visitors) = people_with(|settings| {
+            settings.codes.by_mail = true;
+            settings.codes.order = Some(Order::CodeFirst);
+            settings.codes.automatic_enrollment = automatic;
+            settings.codes.count_wrong_codes = counts;
+            settings.security.idle_timeout_seconds = 0;
+        })
+        .await;
+        // Enrolled, but can't be reached; the other has never enrolled.
+        for name in ["erin", "o'brien"] {
+            assert!(app.directory("DEMO").demo().move_to(name, None, None));
+        }
+        let deeds = [
+            Post,
+            Look,
+            Guess(1),
+            Repeat,
+            Resend,
+            Wait(60),
+            Resend,
+            Guess(1),
+            Guess(2),
+            Wait(600),
+            Guess(3),
+            Resend,
+            Guess(3),
+            Resend,
+            BeginAnew,
+            Guess(4),
+            Look,
+            BeginAnew,
+        ];
+        let steps = do_alike(&app, &visitors, flow, &deeds).await;
+        let codes: Vec<u16> = steps.iter().map(|pages| pages[0].0.code()).collect();
+        let last = if counts { 403 } else { 429 };
+        assert_eq!(
+            codes,
+            [303, 200, 422, 422, 422, 200, 422, 422, 422, 200, 422, 422, 200, last, 200, last],
+            "{automatic} {counts}"
+        );
+        for pages in &steps {
+            are_alike(pages);
+        }
+        let mut reached: Vec<String> = app.codes().await.into_iter().map(|(to, _)| to).collect();
+        reached.sort();
+        reached.dedup();
+        let carol = usize::from(automatic);
+        assert!(reached.len() >= 3 + carol, "{reached:?}");
     }
 }
 

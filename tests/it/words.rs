@@ -1,9 +1,10 @@
 //! Every text in every language, and every page drawn with it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
+    settings::Order,
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
 
@@ -202,6 +203,36 @@ async fn walks(app: &TestApp, mut alice: Visitor, other: &Visitor) -> Vec<Page> 
     frank.begins("change").await;
     let new = [("new_password", "Battery-Staple-2"), ("confirm_password", "Battery-Staple-2")];
     pages.push(frank.submit(&[&[("old_password", SAMPLE_PASSWORD)], &new[..]].concat()).await);
+    let mut coded = other.elsewhere();
+    for (order, name) in [(Order::CodeFirst, "nobody at all"), (Order::QuestionsFirst, "heidi")] {
+        name.clone_into(&mut coded.name);
+        app.set(|s| (s.codes.by_mail, s.codes.order) = (true, Some(order)));
+        if name == "heidi" {
+            coded.enrolls().await;
+            coded = coded.elsewhere();
+        }
+        pages.push(coded.proves("reset").await);
+        for number in 0..3 {
+            pages.push(coded.enters_code(&format!("guess {number}")).await);
+            pages.push(coded.asks_for_another_code().await);
+            app.advance(Duration::from_secs(61));
+        }
+    }
+    pages.push(coded.elsewhere().proves("unlock").await);
+    app.advance(Duration::from_secs(601));
+    pages.push(coded.enters_code("guess 4").await);
+    app.set(|s| s.codes.count_wrong_codes = false);
+    let mut spent = other.elsewhere();
+    "spent".clone_into(&mut spent.name);
+    app.set(|s| s.codes.order = Some(Order::CodeFirst));
+    spent.begins("reset").await;
+    for number in 0..5 {
+        pages.push(spent.enters_code(&format!("guess {number}")).await);
+    }
+    app.set(|s| s.codes.order = None);
+    assert!(app.directory("DEMO").demo().move_to("heidi", None, None));
+    pages.push(coded.elsewhere().proves("unlock").await);
+    app.set(|s| s.codes.by_mail = false);
     let mut nobody = other.elsewhere();
     "nobody".clone_into(&mut nobody.name);
     nobody.begins("reset").await;
@@ -234,7 +265,7 @@ async fn every_page_is_drawn_in_every_language() {
         }
     }
     let steps: std::collections::BTreeSet<_> = walked[0].iter().map(Page::step).collect();
-    for step in ["menu", "identify", "question", "password", "credentials", "finished", "error"] {
+    for step in ["menu", "identify", "question", "code", "password", "credentials", "finished", "error"] {
         assert!(steps.contains(step), "{step} was not walked through");
     }
 }

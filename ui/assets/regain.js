@@ -129,8 +129,8 @@
         return;
       }
       clearInterval(timer);
-      line.setAttribute("role", "status");
-      line.textContent = line.getAttribute("data-ready");
+      line.textContent = "";
+      document.getElementById("resend-ready").textContent = line.getAttribute("data-ready");
     }, 1000);
   }
 
