@@ -483,7 +483,7 @@ async fn a_right_code_sent_many_times_at_once_in_two_sessions_leads_on_once() {
         assert!(codes[..8].iter().all(|code| *code == 303), "{codes:?}");
         assert!(codes[8..].iter().all(|code| *code == 422), "{codes:?}");
         assert_eq!(details(&app, "code_wrong").await, 1);
-        let writes = if order == Order::QuestionsFirst { 1 } else { 0 };
+        let writes = usize::from(order == Order::QuestionsFirst);
         assert_eq!(app.directory("DEMO").writes(), writes);
         is_at(&there.open("/unlock").await, 200, "code");
     }
