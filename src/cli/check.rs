@@ -9,7 +9,11 @@ use crate::{
     app,
     config::Config,
     directory::{Finding, Verdict},
-    domain::clock::{Clock, SystemClock},
+    domain::{
+        clock::{Clock, SystemClock},
+        message::Channel,
+    },
+    notify::{self, Standing},
     tls,
 };
 
@@ -60,7 +64,27 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
             }
         }
     }
+    for channel in [Channel::Mail, Channel::Sms] {
+        if let Some(finding) = check_channel(&config, channel).await {
+            tell(&finding);
+        }
+    }
     worst != Verdict::Bad
+}
+
+/// How messages go out. That text messages don't is nothing to be said.
+async fn check_channel(config: &Config, channel: Channel) -> Option<Finding> {
+    let subject = channel.as_str().to_owned();
+    let (verdict, text) = match (notify::examine(&config.settings, channel).await, channel) {
+        (Standing::Off, Channel::Sms) => return None,
+        (Standing::Off, Channel::Mail) => {
+            let text = "not set up: nobody is told when a password was reset; see [settings.mail]";
+            (Verdict::Warning, text.to_owned())
+        }
+        (Standing::Good(text), _) => (Verdict::Good, text),
+        (Standing::Bad(text), _) => (Verdict::Bad, text),
+    };
+    Some(Finding { subject, verdict, text })
 }
 
 fn check_certificate(config: &Config) -> Finding {

@@ -10,6 +10,7 @@ use crate::{
     config::{BaseUrl, Config, Log},
     directory::demo::{SAMPLE_PASSWORD, SAMPLE_USERS},
     domain::clock::{Clock, SystemClock},
+    settings::Settings,
     telemetry,
 };
 
@@ -21,6 +22,9 @@ pub(super) struct DemoArguments {
     /// A folder to remember enrollments in; without it everything is forgotten at exit.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Ask for a verification code at resets and unlocks; it is shown at /demo/outbox.
+    #[arg(long)]
+    codes: bool,
 }
 
 pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
@@ -46,7 +50,11 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     };
     let authority = format!("{host}:{}", listen.port());
     let base_url = BaseUrl::try_from(format!("https://{authority}")).map_err(Failure)?;
+    let mut settings = Settings::default();
+    settings.codes.by_mail = arguments.codes;
+    settings.codes.by_sms = arguments.codes;
     let config = Config {
+        settings,
         data,
         base_url: Some(base_url),
         extra_hosts: vec![format!("127.0.0.1:{}", listen.port()), format!("[::1]:{}", listen.port())],
@@ -81,6 +89,8 @@ fn greet(authority: &str, forgets: bool) {
     println!();
     println!("  Open  https://{authority}/");
     println!("        (the certificate is self-signed: the browser warns once)");
+    println!();
+    println!("  What it would send is shown at  https://{authority}/demo/outbox");
     println!();
     println!("  Everyone's password is  {SAMPLE_PASSWORD}");
     let mut standings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();

@@ -3,6 +3,7 @@
 //! It must not know when something is told, nor what is queued.
 
 mod compose;
+mod examine;
 mod macros;
 mod mail;
 mod network;
@@ -21,6 +22,7 @@ use crate::{
     render::Renderer,
     settings::{MailDelivery, Settings, SmsDelivery},
 };
+pub use examine::{Standing, examine};
 use mail::Post;
 
 /// Why a message was not composed or delivered. Its text is for log and audit: no address, no code, nothing of the

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Fault, macros::fill, network};
+use super::{Fault, Standing, macros::fill, network};
 use crate::{
     domain::message::Sms,
     settings::{SmsDelivery, SmsMethod, SmsSettings},
@@ -44,6 +44,26 @@ pub async fn deliver(settings: &SmsSettings, sms: &Sms) -> Result<(), Fault> {
                 }
             };
             judge(settings, status)
+        }
+    }
+}
+
+/// Whether text messages would go out. The endpoint is not asked: it would send one.
+pub(super) fn examine(settings: &SmsSettings) -> Standing {
+    match settings.delivery {
+        SmsDelivery::None => Standing::Off,
+        SmsDelivery::Command => {
+            let program = settings.program.clone().unwrap_or_default();
+            let can_run = rustix::fs::access(&program, rustix::fs::Access::EXEC_OK);
+            can_run
+                .map(|()| format!("by {} (not tried)", program.display()))
+                .map_err(|error| format!("{}: {error}", program.display()))
+                .into()
+        }
+        SmsDelivery::Http => {
+            let host = settings.url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+            let host = host.and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+            Standing::Good(format!("by {host} (not tried)"))
         }
     }
 }

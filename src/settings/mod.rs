@@ -71,6 +71,14 @@ impl Settings {
         self.sms.check_needs(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
+        if self.codes.by_mail && self.mail.delivery == MailDelivery::None {
+            let text = "true, but no mail is delivered: set delivery in [settings.mail]";
+            faults.push(Fault::new("settings.codes.by_mail", text));
+        }
+        if self.codes.by_sms && self.sms.delivery == SmsDelivery::None {
+            let text = "true, but no text message is delivered: set delivery in [settings.sms]";
+            faults.push(Fault::new("settings.codes.by_sms", text));
+        }
         self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
@@ -198,6 +206,15 @@ mod tests {
     }
 
     #[test]
+    fn codes_need_a_way_to_go_out() {
+        let faults = faults("codes = { by_mail = true, by_sms = true }");
+        for (fault, key) in faults.iter().zip(["by_mail", "by_sms"]) {
+            assert!(fault.starts_with(&format!("settings.codes.{key}: true, but no")), "{fault}");
+        }
+        assert_eq!(faults.len(), 2);
+    }
+
+    #[test]
     fn the_profile_orders_code_and_questions_unless_the_order_is_set() {
         for (text, order) in [
             ("", Order::QuestionsFirst),
@@ -209,8 +226,11 @@ mod tests {
             assert_eq!(settings.order(), order, "{text}");
         }
         assert!(
-            faults("codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'")
-                .is_empty()
+            faults(
+                "codes.by_sms = true\ncodes.automatic_enrollment = true\nsecurity.profile = 'internet'\n\
+                 sms.delivery = 'command'\nsms.program = '/bin/true'"
+            )
+            .is_empty()
         );
     }
 

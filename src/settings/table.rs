@@ -263,6 +263,8 @@ macro_rules! tab {
         }
     ) => {
         $(#[$about])*
+        // The help is written for administrators: words in brackets are what it says, not links.
+        #[allow(rustdoc::broken_intra_doc_links)]
         #[derive(Debug, Clone, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name {

@@ -2,6 +2,7 @@
 
 use super::support::{
     domain::{Bind, Domain},
+    mail_server::MailServer,
     server::{QUICK, Server},
 };
 
@@ -142,4 +143,29 @@ async fn a_value_out_of_bounds_and_a_missing_file_are_named() {
     let (well, text) = server.check().await;
     assert!(!well);
     assert!(text.contains("no-such.password"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_is_tried_as_far_as_it_goes_without_a_mail() {
+    let mails = MailServer::start(&["--starttls", "--login", "regain", "right"]);
+    let by_mail = |port: u16, password: &str| {
+        format!(
+            "[settings.mail]\ndelivery = \"smtp\"\nhost = \"localhost\"\nport = {port}\nca_file = '{}'\n\
+             sender = \"no-reply@corp.example\"\nuser = \"regain\"\npassword = \"{password}\"\n",
+            mails.ca().display()
+        )
+    };
+    for (port, password, mark, told) in [
+        (mails.port, "right", "ok", "with STARTTLS, logged in"),
+        (mails.port, "wrong", "FAIL", "didn't take user and password: 535"),
+        (1, "right", "FAIL", "can't be reached"),
+    ] {
+        let (_, text) = Server::prepared(&[Domain::shared()], &by_mail(port, password)).check().await;
+        let line = line(&text, mark, "mail: ");
+        assert!(line.contains(told), "{line}");
+        assert!(!text.contains(password) || password == "right", "{text}");
+    }
+    assert!(mails.seen("mail").is_empty());
+    let (_, text) = Server::prepared(&[Domain::shared()], "").check().await;
+    line(&text, "warn", "mail: not set up");
 }

@@ -20,7 +20,7 @@ use lettre::{
     },
 };
 
-use super::{Fault, compose::one_line};
+use super::{Fault, Standing, compose::one_line};
 use crate::{
     domain::message::Mail,
     settings::{MailDelivery, MailSettings, Settings},
@@ -75,6 +75,28 @@ impl Post {
     fn kept(&self, ways: &MailSettings) -> Option<Arc<Relay>> {
         let kept = self.relay.lock().unwrap_or_else(PoisonError::into_inner);
         kept.as_ref().filter(|relay| relay.serves(ways)).cloned()
+    }
+}
+
+/// Whether mails would be taken: the server is connected to and logged in at, the folder is written to.
+pub(super) async fn examine(ways: &MailSettings) -> Standing {
+    match ways.delivery {
+        MailDelivery::None => Standing::Off,
+        MailDelivery::Smtp => {
+            let ways = ways.clone();
+            let made = tokio::task::spawn_blocking(move || Relay::open(ways)).await;
+            match made.map_err(|error| error.to_string()).flatten() {
+                Ok(relay) => relay.examine().await.into(),
+                Err(text) => Standing::Bad(text),
+            }
+        }
+        MailDelivery::Folder => {
+            let folder = ways.folder.clone().unwrap_or_default();
+            tempfile::tempfile_in(&folder)
+                .map(|_| format!("into the folder {}", folder.display()))
+                .map_err(|error| format!("the folder {}: {error}", folder.display()))
+                .into()
+        }
     }
 }
 

@@ -100,6 +100,25 @@ impl Relay {
         }
     }
 
+    /// Connects and logs in, and sends nothing.
+    pub async fn examine(&self) -> Result<String, String> {
+        let limit = Duration::from_secs(self.settings.timeout_seconds.into());
+        match timeout(limit, self.connect(limit)).await {
+            Ok(Ok(mut connection)) => {
+                connection.abort().await;
+                let how = match self.settings.security {
+                    MailSecurity::StartTls => "with STARTTLS",
+                    MailSecurity::Tls => "over TLS",
+                    MailSecurity::None => "in clear text",
+                };
+                let login = if self.settings.user.is_some() { ", logged in" } else { "" };
+                Ok(format!("{}:{} {how}{login}", self.host, self.settings.port()))
+            }
+            Ok(Err(text)) => Err(text),
+            Err(_) => Err("the mail server did not let us in in time".into()),
+        }
+    }
+
     /// A connection, logged in.
     async fn connect(&self, limit: Duration) -> Result<AsyncSmtpConnection, String> {
         let reached = |error: Error| format!("the mail server can't be reached: {}", said(&error));
