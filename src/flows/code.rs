@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        account::{Account, AccountKey, LogonName},
+        account::{Account, AccountKey, LogonName, ObjectGuid},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
         code::{Code, CodeHash, DIGITS, DIGITS_AND_LETTERS},
@@ -24,6 +24,7 @@ use crate::{
         message::{Channel, Concern, Errand, Facts, Message, Topic},
         permission::require_served,
         refusal::Refusal,
+        secret::Key,
     },
     settings::{Addresses, Characters, Settings},
     store::{Batch, Found, keyring::keyed_hash},
@@ -181,7 +182,7 @@ impl Dispatch {
         let code = make(&settings)?;
         self.step.account = Some(account.key.clone());
         self.step.destination = destinations.hash(services);
-        self.step.hash = hash(services, occasion, &account.key, self.step.destination, &code);
+        self.step.hash = hash(&services.keys.codes, occasion, &account.key, self.step.destination, &code);
         if !occasion.proved.is_empty() {
             self.step.shown = destinations.masked();
         }
@@ -255,7 +256,7 @@ fn make(settings: &Settings) -> Result<Code, Error> {
 
 /// The hash of a code, bound to all it is good for.
 fn hash(
-    services: &Services,
+    key: &Key,
     occasion: Occasion<'_>,
     account: &AccountKey,
     destination: [u8; 16],
@@ -270,7 +271,7 @@ fn hash(
         &destination,
         code.reveal().as_bytes(),
     ];
-    CodeHash::new(keyed_hash(&services.keys.codes, &parts))
+    CodeHash::new(keyed_hash(key, &parts))
 }
 
 /// Why no code is taken now, if so.
@@ -451,12 +452,9 @@ fn compare(
         .account
         .as_ref()
         .map_or([0; 16], |account| Destinations::of(services, account, enrollment).hash(services));
-    let nobody = AccountKey {
-        domain: flow.domain.clone(),
-        guid: crate::domain::account::ObjectGuid::from_bytes([0; 16]),
-    };
+    let nobody = AccountKey { domain: flow.domain.clone(), guid: ObjectGuid::from_bytes([0; 16]) };
     let account = awaited.account.as_ref().unwrap_or(&nobody);
-    let hash = hash(services, Occasion::of(flow, kind), account, destination, code);
+    let hash = hash(&services.keys.codes, Occasion::of(flow, kind), account, destination, code);
     let is_same = awaited.hash.matches(&hash);
     let Some(account) = &awaited.account else { return (false, false) };
     if destination != awaited.destination {
@@ -603,4 +601,42 @@ pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &F
     })
     .await?;
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{account::DomainName, secret::SecretText};
+
+    #[test]
+    fn a_code_has_another_hash_in_every_other_flow_purpose_account_and_destination() {
+        let code = |text: &str| Code::parse(&SecretText::new(text.to_owned())).unwrap();
+        let account = |domain: &str, guid| AccountKey {
+            domain: DomainName::new(domain),
+            guid: ObjectGuid::from_bytes([guid; 16]),
+        };
+        let occasion = |nonce, kind| Occasion {
+            nonce: [nonce; 8],
+            kind,
+            proved: &[],
+            started_at: Timestamp::from_millis(0),
+        };
+        let key = Key::new([7; 32]);
+        let of = |nonce, kind, account: &AccountKey, destination, text| {
+            hash(&key, occasion(nonce, kind), account, [destination; 16], &code(text))
+        };
+        let alice = account("demo.example", 1);
+        let sent = of(1, Kind::Reset, &alice, 1, "482913");
+        assert!(sent.matches(&of(1, Kind::Reset, &alice, 1, "482 913")));
+        for other in [
+            of(2, Kind::Reset, &alice, 1, "482913"),
+            of(1, Kind::Unlock, &alice, 1, "482913"),
+            of(1, Kind::Reset, &account("lab.example", 1), 1, "482913"),
+            of(1, Kind::Reset, &account("demo.example", 2), 1, "482913"),
+            of(1, Kind::Reset, &alice, 2, "482913"),
+            of(1, Kind::Reset, &alice, 1, "482914"),
+        ] {
+            assert!(!sent.matches(&other));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use regain::{
         message::{Channel, Message},
     },
     settings::{Addresses, Characters, Order, Settings},
-    testing::{Page, Setup, TestApp, Visitor},
+    testing::{DirectoryMood, Page, Setup, StoreMood, TestApp, Visitor},
 };
 
 const NEW: &str = "Battery-Staple-2";
@@ -508,6 +508,77 @@ async fn the_code_step_survives_a_restart_and_a_crash() {
     let code = app.latest_code().await;
     app.restart().await;
     is_at(&alice.enters_code(&code).await, 200, "password");
+}
+
+#[tokio::test]
+async fn no_try_is_lost_and_no_code_sent_while_something_is_in_trouble() {
+    for order in [Order::QuestionsFirst, Order::CodeFirst] {
+        let (app, mut alice) = enrolled(|settings| settings.codes.order = Some(order)).await;
+        let key = app.account("alice").await.key;
+        app.directories_behave(DirectoryMood::LoadsFail);
+        alice.begins("unlock").await;
+        if order == Order::QuestionsFirst {
+            for _ in 0..2 {
+                let answer = alice.right_answer();
+                alice.answers(&answer).await;
+            }
+            let answer = alice.right_answer();
+            assert_eq!(alice.post(&[("answer", &answer)]).await.code(), 503);
+            assert!(app.codes().await.is_empty());
+            assert_eq!(app.tally(&key).await.wrong_answers, 0);
+            app.directories_behave(DirectoryMood::Well);
+            is_at(&alice.answers(&answer).await, 200, "code");
+        }
+        let code = app.latest_code().await;
+        app.directories_behave(DirectoryMood::LoadsFail);
+        for guess in [code.as_str(), "wrong"] {
+            assert_eq!(alice.post(&[("code", guess)]).await.code(), 503);
+        }
+        app.advance(Duration::from_secs(60));
+        assert_eq!(alice.post(&[("code", ""), ("action", "resend")]).await.code(), 503);
+        app.directories_behave(DirectoryMood::Well);
+        app.store_behaves(StoreMood::ReadOnly);
+        assert_eq!(alice.post(&[("code", &code)]).await.code(), 503);
+        assert_eq!(alice.post(&[("code", ""), ("action", "resend")]).await.code(), 503);
+        app.store_behaves(StoreMood::Well);
+        let tally = app.tally(&key).await;
+        assert_eq!((tally.wrong_codes, tally.wrong_answers), (0, 0));
+        assert_eq!(app.codes().await.len(), 1);
+        alice.enters_code(&code).await;
+        is_at(&alice.answers_all().await, 200, "finished");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_was_right_is_good_for_nothing_when_the_unlock_is_refused() {
+    use regain::directory::Refused;
+    let (app, mut alice) = enrolled(|_| ()).await;
+    alice.proves("unlock").await;
+    let code = app.latest_code().await;
+    app.directories_behave(DirectoryMood::WritesRefused(Refused::InsufficientRights));
+    let stale = alice.clone();
+    let page = alice.enters_code(&code).await;
+    assert!(page.code() >= 400, "{}", page.text());
+    app.directories_behave(DirectoryMood::Well);
+    assert_ne!(stale.clone().post(&[("code", &code)]).await.code(), 200);
+    assert_eq!(stale.clone().open("/unlock").await.step(), "identify");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_code_asked_for_many_times_at_once_is_sent_once() {
+    let (app, mut alice) = enrolled(code_first).await;
+    alice.begins("reset").await;
+    app.advance(Duration::from_secs(60));
+    let running: Vec<_> = (0..10)
+        .map(|_| {
+            let mut alice = alice.clone();
+            tokio::spawn(async move { alice.post(&[("code", ""), ("action", "resend")]).await.code() })
+        })
+        .collect();
+    for one in running {
+        assert_eq!(one.await.unwrap(), 303);
+    }
+    assert_eq!(app.codes().await.len(), 2);
 }
 
 fn automatic(settings: &mut Settings) {
