@@ -8,6 +8,7 @@ use super::support::{
     browser::{Browser, Looks},
     domain::{Bind, Domain, User},
     http::Visitor,
+    mail_server::MailServer,
     person::ANSWERS,
     server::{QUICK, Server},
 };
@@ -342,4 +343,86 @@ async fn one_domain_needs_no_list_and_several_have_one() {
     let mut visitor: Visitor = server.visitor();
     visitor.enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
     visitor.begins("reset", &format!("LAB\\{}", user.name), "CORP").await.is_at(503, "reset/error");
+}
+
+/// The code in the latest mail.
+async fn code_mailed(mails: &MailServer, count: usize) -> String {
+    let began = std::time::Instant::now();
+    loop {
+        let seen = mails.seen("mail");
+        let codes =
+            seen.iter().map(|mail| mail["text"].as_str().unwrap()).filter(|text| text.contains("code"));
+        let codes: Vec<_> = codes.collect();
+        if codes.len() >= count {
+            let digits = |word: &&str| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit());
+            return codes[count - 1].split_whitespace().find(digits).expect("six digits").to_owned();
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{} codes came", codes.len());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_resets_the_password_with_a_code_from_the_mail() {
+    let domain = Domain::shared();
+    let mails = MailServer::start(&["--starttls"]);
+    let by_mail = format!(
+        "{QUICK}[settings.codes]\nby_mail = true\n[settings.mail]\ndelivery = \"smtp\"\nhost = \"localhost\"\n\
+         port = {}\nca_file = '{}'\nsender = \"no-reply@corp.example\"\n",
+        mails.port,
+        mails.ca().display()
+    );
+    let server = Server::with(&[domain], &by_mail).await;
+    let user = enrolled(domain, &server).await;
+    domain.set(&user, "mail", &format!("{}@corp.example", user.name)).await;
+    let browser = Browser::open().await;
+    browser.goto(&server.url("/reset")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    answer_all(&browser, "reset").await;
+    browser.reaches("reset/code").await;
+    assert!(browser.says("main").await.contains("@c•••.example"), "{}", browser.says("main").await);
+    photograph(&browser, "code").await;
+    let code = code_mailed(&mails, 1).await;
+    let wrong = if code == "000000" { "111111" } else { "000000" };
+    browser.fill("code", wrong).await;
+    browser.follow(".button").await;
+    browser.reaches("reset/code").await;
+    photograph(&browser, "code-wrong").await;
+    browser.fill("code", &format!("{} {}", &code[..3], &code[3..])).await;
+    browser.follow(".button").await;
+    browser.reaches("reset/password").await;
+    browser.fill("new_password", NEW).await;
+    browser.fill("confirm_password", NEW).await;
+    browser.follow(".button").await;
+    browser.reaches("reset/finished").await;
+    assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_unlocks_where_the_code_comes_first() {
+    let domain = Domain::shared();
+    let mails = MailServer::start(&["--starttls"]);
+    let by_mail = format!(
+        "{QUICK}profile = \"internet\"\n[settings.codes]\nby_mail = true\n[settings.mail]\ndelivery = \"smtp\"\n\
+         host = \"localhost\"\nport = {}\nca_file = '{}'\nsender = \"no-reply@corp.example\"\n",
+        mails.port,
+        mails.ca().display()
+    );
+    let server = Server::with(&[domain], &by_mail).await;
+    let user = enrolled(domain, &server).await;
+    domain.set(&user, "mail", &format!("{}@corp.example", user.name)).await;
+    domain.lock_out(&user).await;
+    let browser = Browser::open().await;
+    browser.goto(&server.url("/unlock")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    browser.reaches("unlock/code").await;
+    assert!(!browser.says("main").await.contains('•'), "nothing of the address before anything is proved");
+    photograph(&browser, "code-first").await;
+    browser.fill("code", &code_mailed(&mails, 1).await).await;
+    browser.follow(".button").await;
+    answer_all(&browser, "unlock").await;
+    browser.reaches("unlock/finished").await;
+    assert!(!domain.state(&user).await.unwrap().locked);
 }
