@@ -26,6 +26,8 @@
 //! - **record**: an implementation of [`store::Kept`].
 //! - **message**: a variant of [`domain::message::Topic`] and its words in `ui/i18n`; a template of its own below
 //!   `ui/templates/messages` if the general one won't do.
+//! - **message**: a variant of [`domain::message::Topic`], its words in `ui/i18n`, and a folder in
+//!   `ui/templates/messages` if the general templates don't do.
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
 
 pub mod app;
