@@ -5,12 +5,14 @@ use std::{
     io::Write,
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
+    settings::Characters,
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
 
@@ -123,7 +125,7 @@ async fn lives_through_it_all(app: &TestApp, alice: &mut Visitor) -> (Vec<Page>,
     ] {
         pages.push(alice.post_raw("/reset", &fields).await);
     }
-    app.advance(std::time::Duration::from_secs(9));
+    app.advance(Duration::from_secs(9));
     app.directories_behave(DirectoryMood::WritesUnanswered);
     pages.push(alice.post(&[("new_password", NEW), ("confirm_password", NEW)]).await);
     app.directories_behave(DirectoryMood::Well);
@@ -133,13 +135,34 @@ async fn lives_through_it_all(app: &TestApp, alice: &mut Visitor) -> (Vec<Page>,
     (pages, cookies)
 }
 
+/// Does what can be done with codes; what was sent and typed.
+async fn proves_with_codes(app: &TestApp, alice: &Visitor) -> Vec<String> {
+    app.set(|settings| {
+        settings.codes.by_sms = true;
+        settings.codes.length = 12;
+        settings.codes.characters = Characters::LettersAndDigits;
+    });
+    let mut alice = alice.elsewhere();
+    assert_eq!(alice.proves("unlock").await.step(), "code");
+    let guess = "K7QX3WZ9M2HP".to_owned();
+    alice.enters_code(&guess).await;
+    app.advance(Duration::from_secs(60));
+    alice.asks_for_another_code().await;
+    let mut codes: Vec<String> = app.codes().await.into_iter().map(|(_, code)| code).collect();
+    assert_eq!(codes.len(), 2);
+    assert_eq!(alice.enters_code(&codes[1]).await.step(), "finished");
+    codes.push(guess);
+    codes
+}
+
 #[tokio::test]
-async fn passwords_answers_and_sessions_are_in_no_log_no_record_and_no_page() {
+async fn passwords_answers_codes_and_sessions_are_in_no_log_no_record_and_no_page() {
     let log = log();
     let (app, mut alice) =
         TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
     assert_eq!(alice.password, SAMPLE_PASSWORD);
     let (pages, sessions) = lives_through_it_all(&app, &mut alice).await;
+    let codes = proves_with_codes(&app, &alice).await;
     app.run_jobs().await;
     let events = format!("{:?}", app.events().await);
     app.restart().await;
@@ -154,7 +177,10 @@ async fn passwords_answers_and_sessions_are_in_no_log_no_record_and_no_page() {
     let own = places.len();
     places.extend(pages.into_iter().map(|page| (format!("a page: {}", page.text()), page.html.into_bytes())));
     for (place, bytes) in &places {
-        for secret in [SAMPLE_PASSWORD, OLD, NEW, WRONG, "Papageientaucher", "Eissturmvogel"] {
+        let codes = codes.iter().map(String::as_str);
+        for secret in
+            [SAMPLE_PASSWORD, OLD, NEW, WRONG, "Papageientaucher", "Eissturmvogel"].into_iter().chain(codes)
+        {
             assert!(!contains(bytes, secret), "{secret} is in {place}");
         }
     }
