@@ -9,10 +9,11 @@ use crate::{
     directory::{Directory, PasswordCheck},
     domain::{
         account::Account,
+        flow::Flow,
         lockout::{Allowance, Subject, Tally},
         secret::Password,
     },
-    store::{self, Batch, Found},
+    store::{self, Batch, Found, keyring::keyed_hash},
 };
 
 /// Turns: whoever holds a subject's turn is the only one who counts for it. A fixed number of them is shared by all
@@ -75,6 +76,14 @@ pub(super) async fn count_with<'a, T>(
         together = together && now != found;
         found = now;
     }
+}
+
+/// The mark of something typed in a flow, by which the same wrong one is known again. It tells nothing without the key.
+pub(super) fn mark(services: &Services, flow: &Flow, what: &[u8], typed: &[u8]) -> [u8; 8] {
+    let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, what, typed]);
+    let mut mark = [0; 8];
+    mark.copy_from_slice(&hash[..8]);
+    mark
 }
 
 /// Spends one of the tries that may be made at an account's password through Regain. What comes back is also

@@ -401,7 +401,7 @@ pub async fn enter(
         note(services, failure, visitor.language.as_deref()).await;
         return Ok(Next::Wrong(Problems::of(Field::Code, Problem::CodeExpired), None));
     }
-    let mark = mark(services, &flow, &code);
+    let mark = attempt::mark(services, &flow, b"code", code.reveal().as_bytes());
     if awaited.tried.contains(&mark) {
         return Ok(wrong());
     }
@@ -464,14 +464,6 @@ fn compare(
         && prove::way(&services.settings.load(), enrollment).is_some();
     // Before anything is proved nobody is told that someone has enrolled in the meantime.
     (is_same && is_current, !is_current && !flow.proved.is_empty())
-}
-
-/// The mark of a code in this flow, by which the same wrong one is known again. It tells nothing without the key.
-fn mark(services: &Services, flow: &Flow, code: &Code) -> [u8; 8] {
-    let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, b"code", code.reveal().as_bytes()]);
-    let mut mark = [0; 8];
-    mark.copy_from_slice(&hash[..8]);
-    mark
 }
 
 /// Spends one try, durably, before anything is compared.

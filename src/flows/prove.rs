@@ -20,7 +20,7 @@ use crate::{
         refusal::Refusal,
     },
     settings::{Order, Settings},
-    store::{self, Batch, Found, keyring::keyed_hash},
+    store::{self, Batch, Found},
 };
 
 /// Marks of wrong answers kept for a question; the largest lockout limit.
@@ -235,16 +235,13 @@ async fn present(
     }
 }
 
-/// The mark of an answer in this flow, by which the same wrong one is known again. It tells nothing without the key.
+/// The mark of an answer in this flow, by which the same wrong one is known again.
 fn mark(services: &Services, flow: &Flow, questions: &Questions, answer: &Answer) -> [u8; 8] {
     let index = match &questions.asked {
         Asked::Enrolled { index, .. } => *index as u64,
         Asked::Decoy => 0,
     };
-    let hash = keyed_hash(&services.keys.marks, &[&flow.nonce, &index.to_be_bytes(), answer.bytes()]);
-    let mut mark = [0; 8];
-    mark.copy_from_slice(&hash[..8]);
-    mark
+    attempt::mark(services, flow, &index.to_be_bytes(), answer.bytes())
 }
 
 /// Spends one try, durably, before anything is compared.
