@@ -1,0 +1,92 @@
+//! What someone would try who wants others' messages not to arrive, too many of them, or a proof for nothing.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use regain::{
+    domain::{
+        clock::{Clock as _, Timestamp},
+        message::{Errand, Task},
+        reminder::Reminded,
+    },
+    flows::{outbox, remind},
+    settings::{Order, Settings, SmsDelivery},
+    store::{Kept, Space},
+    testing::{Setup, StoreMood, TestApp, Visitor},
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+async fn deliver(app: &TestApp) -> Option<Timestamp> {
+    outbox::deliver(&app.site().services, &CancellationToken::new()).await.unwrap()
+}
+
+/// A record that cannot be read, in the place of one of another kind.
+#[derive(Serialize, Deserialize)]
+struct Damaged;
+
+impl Kept for Damaged {
+    const SPACE: Space = Space::Meta;
+    type Key = Vec<u8>;
+    fn key(key: &Vec<u8>) -> Vec<u8> {
+        key.clone()
+    }
+}
+
+async fn damage<R: Kept>(app: &TestApp, key: &R::Key) {
+    app.site().services.store.batch().put(&R::key(key), &Damaged).commit().await.unwrap();
+}
+
+fn by_sms(folder: &Path, script: &str) -> Setup {
+    let program = folder.join("send");
+    fs::write(&program, format!("#!/bin/sh\nout='{}'\n{script}\n", folder.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    TestApp::new().with_delivery().with_settings(|settings| {
+        settings.codes.by_sms = true;
+        settings.codes.order = Some(Order::CodeFirst);
+        settings.codes.automatic_enrollment = true;
+        settings.limits.codes_per_recipient_per_hour = 0;
+        settings.limits.codes_per_recipient_per_day = 0;
+        settings.sms.delivery = SmsDelivery::Command;
+        settings.sms.program = Some(program);
+        settings.sms.arguments = vec!["[USERNAME]".into()];
+    })
+}
+
+#[tokio::test]
+async fn no_way_to_send_is_no_way_around_the_code() {
+    let (app, mut alice) = TestApp::new()
+        .with_delivery()
+        .with_settings(|settings| {
+            settings.codes.by_mail = true;
+            settings.codes.without_destination = true;
+        })
+        .with_user("alice")
+        .await;
+    alice.enrolls().await;
+    let page = alice.elsewhere().proves("reset").await;
+    assert_eq!((page.code(), page.step().as_str()), (403, "error"), "{}", page.text());
+    // Who has no address is let through all the same.
+    assert!(app.directory("DEMO").demo().move_to("alice", None, None));
+    assert_eq!(alice.elsewhere().proves("reset").await.step(), "password");
+}
+
+async fn begins(app: &TestApp, name: &str) -> Visitor {
+    let mut visitor = app.visitor(name);
+    let page = visitor.begins("reset").await;
+    assert_eq!(page.step(), "code", "{}", page.text());
+    visitor
+}
+
+fn with_failures_told(change: impl FnOnce(&mut Settings)) -> Setup {
+    TestApp::new().with_settings(|settings| {
+        settings.alerts.reset_failed.enabled = true;
+        settings.alerts.enroll_failed.enabled = true;
+        settings.alerts.enroll.enabled = true;
+        change(settings);
+    })
+}
