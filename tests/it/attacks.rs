@@ -75,6 +75,24 @@ async fn no_way_to_send_is_no_way_around_the_code() {
     assert_eq!(alice.elsewhere().proves("reset").await.step(), "password");
 }
 
+#[tokio::test]
+async fn a_damaged_record_blocks_no_other_message() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    damage::<Errand>(&app, &0).await;
+    alice.enrolls().await;
+    damage::<Errand>(&app, &1000).await;
+    assert_eq!(app.sent().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_record_ends_no_round_of_reminders() {
+    let (app, _alice) =
+        TestApp::new().with_settings(|settings| settings.reminders.enroll = true).with_user("alice").await;
+    damage::<Reminded>(&app, &app.account("alice").await.key).await;
+    let report = remind::round(&app.site().services, &CancellationToken::new()).await.unwrap();
+    assert!(report.to_enroll > 1, "{report:?}");
+}
+
 async fn begins(app: &TestApp, name: &str) -> Visitor {
     let mut visitor = app.visitor(name);
     let page = visitor.begins("reset").await;
