@@ -266,7 +266,8 @@ async fn settle(services: &Services, key: &[u8], errand: &Found<Errand>) -> Opti
             (batch.remove_raw(key.to_owned(), errand).event(&failure), None)
         }
     };
-    if due.is_none() {
+    // What only leads to other errands is done again if they could not be kept.
+    if due.is_none() && matches!(errand.task, Task::Send { .. }) {
         services.outbox.lock_sent().insert(key.to_owned());
     }
     match batch.commit().await {

@@ -93,6 +93,16 @@ async fn a_damaged_record_ends_no_round_of_reminders() {
     assert!(report.to_enroll > 1, "{report:?}");
 }
 
+#[tokio::test]
+async fn an_alert_is_not_lost_when_what_it_leads_to_could_not_be_kept() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    alice.enrolls().await;
+    app.store_behaves(StoreMood::ReadOnly);
+    deliver(&app).await;
+    app.store_behaves(StoreMood::Well);
+    assert_eq!(app.sent().await.len(), 1);
+}
+
 async fn begins(app: &TestApp, name: &str) -> Visitor {
     let mut visitor = app.visitor(name);
     let page = visitor.begins("reset").await;
