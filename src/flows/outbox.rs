@@ -316,9 +316,10 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             {
                 return Ok((Done::Never(capped, "too many were sent".into()), batch));
             }
-            let plain = seal::open(&services.keys.outbox, sealed)?;
-            let message: Message =
-                serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
+            // It will never be another one: waiting would only hold up what follows.
+            let Some(message) = opened(services, sealed) else {
+                return Ok((Done::Never("damaged", "it can't be opened".into()), batch));
+            };
             let settings = services.settings.load_full();
             let done = match services.notifier.send(&settings, &message).await {
                 Ok(()) => {
@@ -334,6 +335,11 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             Ok((done, batch))
         }
     }
+}
+
+fn opened(services: &Services, sealed: &str) -> Option<Message> {
+    let plain = seal::open(&services.keys.outbox, sealed).ok()?;
+    serde_json::from_slice(&plain).ok()
 }
 
 /// The count of all text messages together.

@@ -103,6 +103,22 @@ async fn an_alert_is_not_lost_when_what_it_leads_to_could_not_be_kept() {
     assert_eq!(app.sent().await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_message_that_cannot_be_opened_does_not_hold_up_what_follows() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    alice.enrolls().await;
+    deliver(&app).await;
+    let store = &app.site().services.store;
+    let (key, errand) = store.page::<Errand>(None, 1).await.unwrap().remove(0);
+    let mut spoilt = errand.clone().into_inner();
+    if let Task::Send { sealed, .. } = &mut spoilt.task {
+        sealed.replace_range(..4, "AAAA");
+    }
+    store.batch().replace_raw(key, &errand, &spoilt).commit().await.unwrap();
+    alice.unlocks().await;
+    assert_eq!(app.sent().await.len(), 1, "the one about the unlock");
+}
+
 async fn begins(app: &TestApp, name: &str) -> Visitor {
     let mut visitor = app.visitor(name);
     let page = visitor.begins("reset").await;
