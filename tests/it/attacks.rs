@@ -119,6 +119,15 @@ async fn a_message_that_cannot_be_opened_does_not_hold_up_what_follows() {
     assert_eq!(app.sent().await.len(), 1, "the one about the unlock");
 }
 
+#[tokio::test]
+async fn a_clock_that_was_fast_holds_no_message_back() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    app.advance(Duration::from_secs(24 * 60 * 60));
+    alice.enrolls().await;
+    app.clock().set_back(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(app.sent().await.len(), 1);
+}
+
 async fn begins(app: &TestApp, name: &str) -> Visitor {
     let mut visitor = app.visitor(name);
     let page = visitor.begins("reset").await;
