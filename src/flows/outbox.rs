@@ -4,9 +4,9 @@
 //! in between may send it twice (with the same Message-ID), never lose it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -36,8 +36,12 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// Errands read at a time.
 const PAGE: usize = 200;
+/// The longest rest of a channel: what others are waiting for may be a code, and the failures may be one recipient's.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Messages under way at the same time.
 const AT_ONCE: usize = 8;
+/// A round takes up nothing new after so long, so that what failed in it has its turn again.
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 /// After so many failures in a row nothing more is tried on that way until its wait is over: it is the server's fault.
 const TRIES_OF_A_CHANNEL: u32 = 3;
 
@@ -128,53 +132,93 @@ enum Done {
     Never(&'static str, String),
 }
 
-/// One round over all that waits: sends what is due. Gives the time at which something will be due again.
+/// One round over all that waits, and over what comes in the meantime: sends what is due. Gives the time at which
+/// something will be due again.
 pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Option<Timestamp>, Error> {
-    let mut round = Round { services, next: None, waiting: HashSet::new(), under_way: HashSet::new() };
+    let began = Instant::now();
+    let mut round = Round::of(services);
     let mut running = FuturesUnordered::new();
     let mut after = None;
-    'pages: loop {
-        let page = services.store.page::<Errand>(after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.clone());
-        for (key, errand) in page {
-            if stop.is_cancelled() {
-                break 'pages;
+    while !stop.is_cancelled() {
+        let page = services.store.page::<Errand>(after.clone(), PAGE).await?;
+        if let Some((last, _)) = page.last() {
+            after = Some(last.clone());
+        } else if running.is_empty() {
+            break;
+        } else {
+            // Something slow is under way; nobody else waits for it.
+            tokio::select! {
+                biased;
+                Some(ended) = running.next() => {
+                    running.extend(round.ended(ended).map(|one| carry(services, one)));
+                }
+                () = services.store.errand_written(), if began.elapsed() < LONGEST_ROUND => {
+                    // It may have a smaller number than those looked at.
+                    round.wake_at(services.now());
+                }
             }
-            // What goes to one recipient goes one after the other.
-            while running.len() >= AT_ONCE
-                || errand.recipient().is_some_and(|to| round.under_way.contains(&to))
-            {
+        }
+        for one in page {
+            while running.len() >= AT_ONCE || round.behind.len() >= PAGE {
                 let Some(ended) = running.next().await else { break };
-                round.ended(ended);
+                running.extend(round.ended(ended).map(|one| carry(services, one)));
             }
-            if round.is_to_wait(&errand) {
-                continue;
+            if stop.is_cancelled() {
+                break;
             }
-            if let Some(to) = errand.recipient() {
-                round.under_way.insert(to);
-            }
-            running.push(async move {
-                let kept = settle(services, &key, &errand).await;
-                (errand.into_inner(), kept)
-            });
+            running.extend(round.admitted(one).map(|one| carry(services, one)));
         }
     }
     while let Some(ended) = running.next().await {
-        round.ended(ended);
+        let following = round.ended(ended).filter(|_| !stop.is_cancelled());
+        running.extend(following.map(|one| carry(services, one)));
     }
     Ok(round.next)
 }
 
 struct Round<'a> {
     services: &'a Services,
+/// An errand and its raw key.
+type Keyed = (Vec<u8>, Found<Errand>);
+
+async fn carry(services: &Services, (key, errand): Keyed) -> (Errand, Option<Timestamp>) {
+    let kept = settle(services, &key, &errand).await;
+    (errand.into_inner(), kept)
+}
+
     next: Option<Timestamp>,
     /// Recipients of whom something earlier waits.
     waiting: HashSet<[u8; 16]>,
     under_way: HashSet<[u8; 16]>,
 }
 
-impl Round<'_> {
+    /// What comes after something under way to the same recipient.
+    behind: VecDeque<Keyed>,
+impl<'a> Round<'a> {
+    fn of(services: &'a Services) -> Self {
+        Self {
+            services,
+            next: None,
+            waiting: HashSet::new(),
+            under_way: HashSet::new(),
+            behind: VecDeque::new(),
+        }
+    }
+
+    /// The errand, if it is its turn now. What goes to one recipient goes one after the other.
+    fn admitted(&mut self, (key, errand): Keyed) -> Option<Keyed> {
+        let recipient = errand.recipient();
+        if recipient.is_some_and(|to| self.under_way.contains(&to)) {
+            self.behind.push_back((key, errand));
+            return None;
+        }
+        if self.is_to_wait(&errand) {
+            return None;
+        }
+        self.under_way.extend(recipient);
+        Some((key, errand))
+    }
+
     fn is_to_wait(&mut self, errand: &Errand) -> bool {
         let now = self.services.now();
         // What is too late is taken out, whatever it would have to wait for.
@@ -201,17 +245,24 @@ impl Round<'_> {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
-    fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) {
-        let recipient = errand.recipient();
-        if let Some(to) = recipient {
-            self.under_way.remove(&to);
-        }
+    /// Notes what became of an errand; gives the next one to the same recipient.
+    fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) -> Option<Keyed> {
+        let to = errand.recipient();
         if let Some(due) = due {
             self.wake_at(due);
-            self.waiting.extend(recipient);
+            self.waiting.extend(to);
+        }
+        let to = to?;
+        self.under_way.remove(&to);
+        while let Some(index) = self.behind.iter().position(|(_, errand)| errand.recipient() == Some(to)) {
+            let next = self.behind.remove(index).and_then(|one| self.admitted(one));
+            if next.is_some() {
+                return next;
+            }
         }
     }
 }
+        None
 
 impl Outbox {
     fn lock_sent(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
@@ -232,7 +283,7 @@ impl Outbox {
         let standing = channels.entry(channel).or_default();
         standing.failures += 1;
         if let Some(excess) = standing.failures.checked_sub(TRIES_OF_A_CHANNEL) {
-            standing.resting_until = Some(now + wait_after(excess));
+            standing.resting_until = Some(now + wait_after(excess).min(LONGEST_REST));
         }
     }
 }

@@ -51,6 +51,7 @@ fn by_sms(folder: &Path, script: &str) -> Setup {
         settings.codes.automatic_enrollment = true;
         settings.limits.codes_per_recipient_per_hour = 0;
         settings.limits.codes_per_recipient_per_day = 0;
+        settings.limits.text_messages_per_hour = 0;
         settings.sms.delivery = SmsDelivery::Command;
         settings.sms.program = Some(program);
         settings.sms.arguments = vec!["[USERNAME]".into()];
@@ -105,18 +106,35 @@ async fn an_alert_is_not_lost_when_what_it_leads_to_could_not_be_kept() {
 
 #[tokio::test]
 async fn a_message_that_cannot_be_opened_does_not_hold_up_what_follows() {
-    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    use regain::settings::MailDelivery;
+    let folder = tempfile::tempdir().unwrap();
+    let (app, mut alice) = TestApp::new()
+        .with_delivery()
+        .with_settings(|settings| {
+            settings.mail.delivery = MailDelivery::Folder;
+            settings.mail.sender = Some("no-reply@demo.example".into());
+            settings.mail.folder = Some("/nowhere".into());
+        })
+        .with_user("alice")
+        .await;
     alice.enrolls().await;
     deliver(&app).await;
-    let store = &app.site().services.store;
+    deliver(&app).await;
+    let site = app.site();
+    let store = &site.services.store;
     let (key, errand) = store.page::<Errand>(None, 1).await.unwrap().remove(0);
     let mut spoilt = errand.clone().into_inner();
     if let Task::Send { sealed, .. } = &mut spoilt.task {
         sealed.replace_range(..4, "AAAA");
     }
     store.batch().replace_raw(key, &errand, &spoilt).commit().await.unwrap();
-    alice.unlocks().await;
-    assert_eq!(app.sent().await.len(), 1, "the one about the unlock");
+    alice.elsewhere().unlocks().await;
+    app.set(|settings| settings.mail.folder = Some(folder.path().to_owned()));
+    for _ in 0..3 {
+        app.advance(Duration::from_secs(60));
+        deliver(&app).await;
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the one about the unlock");
 }
 
 #[tokio::test]
@@ -133,6 +151,51 @@ async fn begins(app: &TestApp, name: &str) -> Visitor {
     let page = visitor.begins("reset").await;
     assert_eq!(page.step(), "code", "{}", page.text());
     visitor
+}
+
+#[tokio::test]
+async fn a_number_that_never_works_does_not_hold_up_the_others_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = by_sms(folder.path(), "[ \"$1\" = alice ] && exit 1\ntouch \"$out/$1\"").start().await;
+    // One code after the other for a number that the gateway refuses.
+    let start = app.clock().now();
+    while app.clock().now().since(start) < Duration::from_secs(60 * 60) {
+        begins(&app, "alice").await;
+        for _ in 0..5 {
+            let next = deliver(&app).await;
+            let wait = next.map_or(Duration::from_secs(60), |next| next.since(app.clock().now()));
+            app.advance(wait.min(Duration::from_secs(60)));
+        }
+    }
+    begins(&app, "alice").await;
+    deliver(&app).await;
+    begins(&app, "erin").await;
+    let asked = app.clock().now();
+    while !folder.path().join("erin").exists() {
+        deliver(&app).await;
+        app.advance(Duration::from_secs(1));
+        assert!(app.clock().now().since(asked) < Duration::from_secs(31), "erin still waits");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_recipient_does_not_hold_up_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = by_sms(folder.path(), "[ \"$1\" = alice ] && sleep 4\ntouch \"$out/$1\"").start().await;
+    begins(&app, "alice").await;
+    begins(&app, "alice").await;
+    let services = app.site().services.clone();
+    let stop = CancellationToken::new();
+    let jobs = tokio::spawn(regain::jobs::run(services, stop.clone()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    begins(&app, "erin").await;
+    let asked = Instant::now();
+    while !folder.path().join("erin").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(asked.elapsed() < Duration::from_secs(2), "erin still waits");
+    }
+    stop.cancel();
+    jobs.await.unwrap();
 }
 
 fn with_failures_told(change: impl FnOnce(&mut Settings)) -> Setup {
