@@ -29,19 +29,21 @@ use crate::{
     store::{self, Batch, Found, keyring::keyed_hash, seal},
 };
 
+/// So many alerts about one thing are sent to one person in an hour, and in a day.
+const ALERTS: (u32, u32) = (10, 40);
 /// Alerts that could not be sent for so long are given up.
 const LONGEST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// The first and the longest wait after a failure; each doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
-/// Errands read at a time.
-const PAGE: usize = 200;
 /// The longest rest of a channel: what others are waiting for may be a code, and the failures may be one recipient's.
 const LONGEST_REST: Duration = Duration::from_secs(30);
-/// Messages under way at the same time.
-const AT_ONCE: usize = 8;
+/// Errands read at a time.
+const PAGE: usize = 200;
 /// A round takes up nothing new after so long, so that what failed in it has its turn again.
 const LONGEST_ROUND: Duration = Duration::from_secs(60);
+/// Messages under way at the same time.
+const AT_ONCE: usize = 8;
 /// After so many failures in a row nothing more is tried on that way until its wait is over: it is the server's fault.
 const TRIES_OF_A_CHANNEL: u32 = 3;
 
@@ -176,8 +178,6 @@ pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Op
     Ok(round.next)
 }
 
-struct Round<'a> {
-    services: &'a Services,
 /// An errand and its raw key.
 type Keyed = (Vec<u8>, Found<Errand>);
 
@@ -186,14 +186,16 @@ async fn carry(services: &Services, (key, errand): Keyed) -> (Errand, Option<Tim
     (errand.into_inner(), kept)
 }
 
+struct Round<'a> {
+    services: &'a Services,
     next: Option<Timestamp>,
     /// Recipients of whom something earlier waits.
     waiting: HashSet<[u8; 16]>,
     under_way: HashSet<[u8; 16]>,
-}
-
     /// What comes after something under way to the same recipient.
     behind: VecDeque<Keyed>,
+}
+
 impl<'a> Round<'a> {
     fn of(services: &'a Services) -> Self {
         Self {
@@ -260,9 +262,9 @@ impl<'a> Round<'a> {
                 return next;
             }
         }
+        None
     }
 }
-        None
 
 impl Outbox {
     fn lock_sent(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
@@ -359,6 +361,9 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
     }
     match &errand.task {
         Task::Alert { page_language } => {
+            if errand.attempts == 0 && !spend_alert(services, &errand.concern).await? {
+                return Ok((Done::Never("too_many_alerts", "too many were sent".into()), batch));
+            }
             let batch = expand(services, batch, errand, page_language.as_deref()).await?;
             Ok((Done::Yes, batch))
         }
@@ -395,6 +400,25 @@ fn opened(services: &Services, sealed: &str) -> Option<Message> {
     serde_json::from_slice(&plain).ok()
 }
 
+/// Counts an alert, durably; false if there were too many. Anyone can fail at another's name, and whoever has a
+/// password can enroll with a stranger's address: neither is to fill a mailbox.
+async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Error> {
+    if matches!(concern.topic, Topic::EnrollReminder | Topic::ExpiryReminder) {
+        return Ok(true);
+    }
+    let account = &concern.account;
+    let parts: [&[u8]; 4] = [
+        b"alert",
+        concern.topic.as_str().as_bytes(),
+        account.domain.as_str().as_bytes(),
+        account.guid.bytes(),
+    ];
+    let hash = keyed_hash(&services.keys.outbox, &parts);
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash[..16]);
+    Ok(spend_all(services, &[(key, ALERTS, "too_many_alerts")]).await?.is_none())
+}
+
 /// The count of all text messages together.
 const ALL_TEXT_MESSAGES: [u8; 16] = [0; 16];
 
@@ -407,7 +431,6 @@ async fn spend(
 ) -> Result<Option<&'static str>, Error> {
     let settings = services.settings.load_full();
     let limits = &settings.limits;
-    let now = services.now();
     let mut counts = Vec::new();
     if topic == Topic::Code {
         let caps = (limits.codes_per_recipient_per_hour, limits.codes_per_recipient_per_day);
@@ -416,9 +439,18 @@ async fn spend(
     if channel == Channel::Sms {
         counts.push((ALL_TEXT_MESSAGES, (limits.text_messages_per_hour, 0), "too_many_in_all"));
     }
+    spend_all(services, &counts).await
+}
+
+/// A key, its caps for an hour and a day, and what is said when they are reached.
+type Count = ([u8; 16], (u32, u32), &'static str);
+
+/// Counts one for each of these, or none if one of them has reached its cap.
+async fn spend_all(services: &Services, counts: &[Count]) -> Result<Option<&'static str>, Error> {
+    let now = services.now();
     loop {
         let mut batch = services.store.batch();
-        for (key, (hour, day), code) in &counts {
+        for (key, (hour, day), code) in counts {
             let found = services.store.find::<Sent>(key).await?;
             let mut sent = found.clone().map(Found::into_inner).unwrap_or_default();
             if !sent.spend(*hour, *day, now) {

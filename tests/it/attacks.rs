@@ -206,3 +206,47 @@ fn with_failures_told(change: impl FnOnce(&mut Settings)) -> Setup {
         change(settings);
     })
 }
+
+#[tokio::test]
+async fn nobody_can_fill_anothers_mailbox_with_alerts() {
+    let (app, mut stranger) = with_failures_told(|_| ()).with_user("alice").await;
+    stranger.fills_enroll().await;
+    let wrong = [("username", "alice"), ("domain", "DEMO"), ("password", "surely not")];
+    for _ in 0..60 {
+        stranger.submit(&wrong).await;
+    }
+    let sent = app.sent().await.len();
+    assert!(sent > 0 && sent <= 20, "{sent}");
+}
+
+#[tokio::test]
+async fn an_expired_code_tried_again_and_again_fills_no_mailbox() {
+    let (app, mut alice) = with_failures_told(|settings| {
+        settings.codes.by_mail = true;
+        settings.codes.minutes = 1;
+        settings.codes.order = Some(Order::CodeFirst);
+        settings.codes.automatic_enrollment = true;
+    })
+    .with_user("alice")
+    .await;
+    alice.begins("reset").await;
+    app.advance(Duration::from_secs(61));
+    for _ in 0..60 {
+        alice.post(&[("code", "123456")]).await;
+    }
+    let sent = app.sent().await.len();
+    assert!(sent <= 20, "{sent}");
+}
+
+#[tokio::test]
+async fn enrolling_again_and_again_fills_no_strangers_mailbox() {
+    let (app, mut alice) =
+        with_failures_told(|settings| settings.enroll.ask_email = true).with_user("alice").await;
+    for _ in 0..40 {
+        alice = alice.elsewhere();
+        alice.enrolls().await;
+    }
+    let sent = app.sent().await;
+    let to_stranger = sent.iter().filter(|message| message.to() == "mary@elsewhere.example").count();
+    assert!(to_stranger <= 20, "{to_stranger}");
+}
