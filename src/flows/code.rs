@@ -37,16 +37,25 @@ struct Destinations {
 }
 
 impl Destinations {
-    fn of(services: &Services, account: &Account, enrollment: Option<&Enrollment>) -> Self {
-        let settings = services.settings.load_full();
-        let goes = |wanted: bool, channel| wanted && services.notifier.delivers(&settings, channel);
-        let phone = account.mobile.as_deref().filter(|_| goes(settings.codes.by_sms, Channel::Sms));
-        let mails = if goes(settings.codes.by_mail, Channel::Mail) {
+    /// Those that are known of a person, whether anything is delivered there or not.
+    fn known(settings: &Settings, account: &Account, enrollment: Option<&Enrollment>) -> Self {
+        let phone = account.mobile.as_deref().filter(|_| settings.codes.by_sms);
+        let mails = if settings.codes.by_mail {
             addresses(settings.codes.addresses, account, enrollment)
         } else {
             Vec::new()
         };
         Self { mails, phone: phone.and_then(PhoneNumber::parse) }
+    }
+
+    fn of(services: &Services, account: &Account, enrollment: Option<&Enrollment>) -> Self {
+        let settings = services.settings.load_full();
+        let mut known = Self::known(&settings, account, enrollment);
+        if !services.notifier.delivers(&settings, Channel::Mail) {
+            known.mails.clear();
+        }
+        known.phone = known.phone.filter(|_| services.notifier.delivers(&settings, Channel::Sms));
+        known
     }
 
     const fn is_empty(&self) -> bool {
@@ -113,6 +122,8 @@ pub(super) struct Dispatch {
     pub step: Awaited,
     /// Why nothing is sent.
     pub refused: Option<Refusal>,
+    /// No address is known. One to which nothing is delivered is not none: a fault of the set-up lets nobody through.
+    has_nowhere: bool,
     errands: Vec<Errand>,
     event: Option<Event>,
 }
@@ -146,6 +157,7 @@ impl Dispatch {
                 tried: Vec::new(),
             },
             refused: None,
+            has_nowhere: false,
             errands: Vec::new(),
             event: None,
         };
@@ -157,6 +169,7 @@ impl Dispatch {
             }
             Err(refusal) => {
                 dispatch.refused = Some(refusal);
+                dispatch.has_nowhere = Destinations::known(&settings, account, enrollment).is_empty();
                 Outcome::Failure
             }
         };
@@ -311,8 +324,8 @@ pub(super) async fn ask(
     };
     let settings = services.settings.load_full();
     if let Some(refusal) = dispatch.refused {
-        let goes_on = refusal == Refusal::CodeUndeliverable && settings.codes.without_destination;
-        if !goes_on {
+        let is_homeless = refusal == Refusal::CodeUndeliverable && dispatch.has_nowhere;
+        if !(is_homeless && settings.codes.without_destination) {
             attempt::count(services, &subject, settle).await?;
             return Err(Error::Refused(refusal));
         }

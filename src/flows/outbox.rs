@@ -4,9 +4,9 @@
 //! in between may send it twice (with the same Message-ID), never lose it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -29,13 +29,19 @@ use crate::{
     store::{self, Batch, Found, keyring::keyed_hash, seal},
 };
 
+/// So many alerts about one thing are sent to one person in an hour, and in a day.
+const ALERTS: (u32, u32) = (10, 40);
 /// Alerts that could not be sent for so long are given up.
 const LONGEST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// The first and the longest wait after a failure; each doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+/// The longest rest of a channel: what others are waiting for may be a code, and the failures may be one recipient's.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Errands read at a time.
 const PAGE: usize = 200;
+/// A round takes up nothing new after so long, so that what failed in it has its turn again.
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 /// Messages under way at the same time.
 const AT_ONCE: usize = 8;
 /// After so many failures in a row nothing more is tried on that way until its wait is over: it is the server's fault.
@@ -128,42 +134,56 @@ enum Done {
     Never(&'static str, String),
 }
 
-/// One round over all that waits: sends what is due. Gives the time at which something will be due again.
+/// One round over all that waits, and over what comes in the meantime: sends what is due. Gives the time at which
+/// something will be due again.
 pub async fn deliver(services: &Services, stop: &CancellationToken) -> Result<Option<Timestamp>, Error> {
-    let mut round = Round { services, next: None, waiting: HashSet::new(), under_way: HashSet::new() };
+    let began = Instant::now();
+    let mut round = Round::of(services);
     let mut running = FuturesUnordered::new();
     let mut after = None;
-    'pages: loop {
-        let page = services.store.page::<Errand>(after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.clone());
-        for (key, errand) in page {
-            if stop.is_cancelled() {
-                break 'pages;
+    while !stop.is_cancelled() {
+        let page = services.store.page::<Errand>(after.clone(), PAGE).await?;
+        if let Some((last, _)) = page.last() {
+            after = Some(last.clone());
+        } else if running.is_empty() {
+            break;
+        } else {
+            // Something slow is under way; nobody else waits for it.
+            tokio::select! {
+                biased;
+                Some(ended) = running.next() => {
+                    running.extend(round.ended(ended).map(|one| carry(services, one)));
+                }
+                () = services.store.errand_written(), if began.elapsed() < LONGEST_ROUND => {
+                    // It may have a smaller number than those looked at.
+                    round.wake_at(services.now());
+                }
             }
-            // What goes to one recipient goes one after the other.
-            while running.len() >= AT_ONCE
-                || errand.recipient().is_some_and(|to| round.under_way.contains(&to))
-            {
+        }
+        for one in page {
+            while running.len() >= AT_ONCE || round.behind.len() >= PAGE {
                 let Some(ended) = running.next().await else { break };
-                round.ended(ended);
+                running.extend(round.ended(ended).map(|one| carry(services, one)));
             }
-            if round.is_to_wait(&errand) {
-                continue;
+            if stop.is_cancelled() {
+                break;
             }
-            if let Some(to) = errand.recipient() {
-                round.under_way.insert(to);
-            }
-            running.push(async move {
-                let kept = settle(services, &key, &errand).await;
-                (errand.into_inner(), kept)
-            });
+            running.extend(round.admitted(one).map(|one| carry(services, one)));
         }
     }
     while let Some(ended) = running.next().await {
-        round.ended(ended);
+        let following = round.ended(ended).filter(|_| !stop.is_cancelled());
+        running.extend(following.map(|one| carry(services, one)));
     }
     Ok(round.next)
+}
+
+/// An errand and its raw key.
+type Keyed = (Vec<u8>, Found<Errand>);
+
+async fn carry(services: &Services, (key, errand): Keyed) -> (Errand, Option<Timestamp>) {
+    let kept = settle(services, &key, &errand).await;
+    (errand.into_inner(), kept)
 }
 
 struct Round<'a> {
@@ -172,9 +192,35 @@ struct Round<'a> {
     /// Recipients of whom something earlier waits.
     waiting: HashSet<[u8; 16]>,
     under_way: HashSet<[u8; 16]>,
+    /// What comes after something under way to the same recipient.
+    behind: VecDeque<Keyed>,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
+    fn of(services: &'a Services) -> Self {
+        Self {
+            services,
+            next: None,
+            waiting: HashSet::new(),
+            under_way: HashSet::new(),
+            behind: VecDeque::new(),
+        }
+    }
+
+    /// The errand, if it is its turn now. What goes to one recipient goes one after the other.
+    fn admitted(&mut self, (key, errand): Keyed) -> Option<Keyed> {
+        let recipient = errand.recipient();
+        if recipient.is_some_and(|to| self.under_way.contains(&to)) {
+            self.behind.push_back((key, errand));
+            return None;
+        }
+        if self.is_to_wait(&errand) {
+            return None;
+        }
+        self.under_way.extend(recipient);
+        Some((key, errand))
+    }
+
     fn is_to_wait(&mut self, errand: &Errand) -> bool {
         let now = self.services.now();
         // What is too late is taken out, whatever it would have to wait for.
@@ -186,7 +232,9 @@ impl Round<'_> {
         if let Task::Send { channel, .. } = &errand.task {
             due = due.max(self.services.outbox.rests_until(*channel).unwrap_or(due));
         }
-        if due > now {
+        // None waits longer than that: it was queued while the clock was fast.
+        let is_real = due <= now + LONGEST_WAIT;
+        if due > now && is_real {
             self.wake_at(due);
             self.waiting.extend(recipient);
             return true;
@@ -199,15 +247,22 @@ impl Round<'_> {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
-    fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) {
-        let recipient = errand.recipient();
-        if let Some(to) = recipient {
-            self.under_way.remove(&to);
-        }
+    /// Notes what became of an errand; gives the next one to the same recipient.
+    fn ended(&mut self, (errand, due): (Errand, Option<Timestamp>)) -> Option<Keyed> {
+        let to = errand.recipient();
         if let Some(due) = due {
             self.wake_at(due);
-            self.waiting.extend(recipient);
+            self.waiting.extend(to);
         }
+        let to = to?;
+        self.under_way.remove(&to);
+        while let Some(index) = self.behind.iter().position(|(_, errand)| errand.recipient() == Some(to)) {
+            let next = self.behind.remove(index).and_then(|one| self.admitted(one));
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
     }
 }
 
@@ -230,7 +285,7 @@ impl Outbox {
         let standing = channels.entry(channel).or_default();
         standing.failures += 1;
         if let Some(excess) = standing.failures.checked_sub(TRIES_OF_A_CHANNEL) {
-            standing.resting_until = Some(now + wait_after(excess));
+            standing.resting_until = Some(now + wait_after(excess).min(LONGEST_REST));
         }
     }
 }
@@ -266,7 +321,8 @@ async fn settle(services: &Services, key: &[u8], errand: &Found<Errand>) -> Opti
             (batch.remove_raw(key.to_owned(), errand).event(&failure), None)
         }
     };
-    if due.is_none() {
+    // What only leads to other errands is done again if they could not be kept.
+    if due.is_none() && matches!(errand.task, Task::Send { .. }) {
         services.outbox.lock_sent().insert(key.to_owned());
     }
     match batch.commit().await {
@@ -305,6 +361,9 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
     }
     match &errand.task {
         Task::Alert { page_language } => {
+            if errand.attempts == 0 && !spend_alert(services, &errand.concern).await? {
+                return Ok((Done::Never("too_many_alerts", "too many were sent".into()), batch));
+            }
             let batch = expand(services, batch, errand, page_language.as_deref()).await?;
             Ok((Done::Yes, batch))
         }
@@ -315,9 +374,10 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             {
                 return Ok((Done::Never(capped, "too many were sent".into()), batch));
             }
-            let plain = seal::open(&services.keys.outbox, sealed)?;
-            let message: Message =
-                serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))?;
+            // It will never be another one: waiting would only hold up what follows.
+            let Some(message) = opened(services, sealed) else {
+                return Ok((Done::Never("damaged", "it can't be opened".into()), batch));
+            };
             let settings = services.settings.load_full();
             let done = match services.notifier.send(&settings, &message).await {
                 Ok(()) => {
@@ -335,6 +395,30 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
     }
 }
 
+fn opened(services: &Services, sealed: &str) -> Option<Message> {
+    let plain = seal::open(&services.keys.outbox, sealed).ok()?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// Counts an alert, durably; false if there were too many. Anyone can fail at another's name, and whoever has a
+/// password can enroll with a stranger's address: neither is to fill a mailbox.
+async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Error> {
+    if matches!(concern.topic, Topic::EnrollReminder | Topic::ExpiryReminder) {
+        return Ok(true);
+    }
+    let account = &concern.account;
+    let parts: [&[u8]; 4] = [
+        b"alert",
+        concern.topic.as_str().as_bytes(),
+        account.domain.as_str().as_bytes(),
+        account.guid.bytes(),
+    ];
+    let hash = keyed_hash(&services.keys.outbox, &parts);
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash[..16]);
+    Ok(spend_all(services, &[(key, ALERTS, "too_many_alerts")]).await?.is_none())
+}
+
 /// The count of all text messages together.
 const ALL_TEXT_MESSAGES: [u8; 16] = [0; 16];
 
@@ -347,7 +431,6 @@ async fn spend(
 ) -> Result<Option<&'static str>, Error> {
     let settings = services.settings.load_full();
     let limits = &settings.limits;
-    let now = services.now();
     let mut counts = Vec::new();
     if topic == Topic::Code {
         let caps = (limits.codes_per_recipient_per_hour, limits.codes_per_recipient_per_day);
@@ -356,9 +439,18 @@ async fn spend(
     if channel == Channel::Sms {
         counts.push((ALL_TEXT_MESSAGES, (limits.text_messages_per_hour, 0), "too_many_in_all"));
     }
+    spend_all(services, &counts).await
+}
+
+/// A key, its caps for an hour and a day, and what is said when they are reached.
+type Count = ([u8; 16], (u32, u32), &'static str);
+
+/// Counts one for each of these, or none if one of them has reached its cap.
+async fn spend_all(services: &Services, counts: &[Count]) -> Result<Option<&'static str>, Error> {
+    let now = services.now();
     loop {
         let mut batch = services.store.batch();
-        for (key, (hour, day), code) in &counts {
+        for (key, (hour, day), code) in counts {
             let found = services.store.find::<Sent>(key).await?;
             let mut sent = found.clone().map(Found::into_inner).unwrap_or_default();
             if !sent.spend(*hour, *day, now) {

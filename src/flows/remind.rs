@@ -42,7 +42,11 @@ pub async fn round(services: &Services, stop: &CancellationToken) -> Result<Repo
                 return Ok(report);
             }
             let key = AccountKey { domain: directory.domain().name.clone(), guid };
-            look_at(services, &settings, directory.as_ref(), &key, &mut report).await?;
+            match look_at(services, &settings, directory.as_ref(), &key, &mut report).await {
+                // What is wrong with one of them, such as a damaged record, is not the others' fault.
+                Err(Error::Internal(text)) => tracing::error!(text, account = %key.guid, "can't be reminded"),
+                other => other?,
+            }
         }
     }
     Ok(report)

@@ -58,6 +58,7 @@ pub struct Setup {
     settings: Settings,
     domains: usize,
     demo: bool,
+    delivers: bool,
     hash_queue: usize,
 }
 
@@ -80,6 +81,13 @@ impl Setup {
     #[must_use]
     pub const fn as_demo(mut self) -> Self {
         self.demo = true;
+        self
+    }
+
+    /// Delivers messages as the settings say, instead of keeping them.
+    #[must_use]
+    pub const fn with_delivery(mut self) -> Self {
+        self.delivers = true;
         self
     }
 
@@ -107,6 +115,7 @@ impl Setup {
                 store_mood: Arc::default(),
                 settings: Mutex::new(self.settings),
                 demo: self.demo,
+                delivers: self.delivers,
                 hash_queue: self.hash_queue,
                 running: RwLock::new(None),
             }),
@@ -136,6 +145,7 @@ struct Shared {
     store_mood: Arc<Mutex<StoreMood>>,
     settings: Mutex<Settings>,
     demo: bool,
+    delivers: bool,
     hash_queue: usize,
     running: RwLock<Option<Running>>,
 }
@@ -157,7 +167,7 @@ impl TestApp {
         settings.limits.requests_per_address_per_minute = 0;
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
-        Setup { settings, domains: 2, demo: false, hash_queue: 1024 }
+        Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024 }
     }
 
     async fn start(&self) {
@@ -179,10 +189,11 @@ impl TestApp {
             settings: ArcSwap::from_pointee(
                 self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),
-            notifier: Notifier::of_demo(
-                Arc::clone(&renderer),
-                Arc::clone(&self.shared.clock) as Arc<dyn Clock>,
-            ),
+            notifier: if self.shared.delivers {
+                Notifier::new(Arc::clone(&renderer))
+            } else {
+                Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&self.shared.clock) as Arc<dyn Clock>)
+            },
             outbox: Outbox::default(),
             turns: Turns::default(),
         };
