@@ -276,6 +276,9 @@ pub enum Task {
     Alert {
         /// The language of the page, which anyone may have chosen.
         page_language: Option<String>,
+        /// An address that was the person's until then: who reads it is told as well.
+        #[serde(default)]
+        former_address: Option<EmailAddress>,
     },
     /// Send a message.
     Send {

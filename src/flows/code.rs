@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        account::{Account, AccountKey, LogonName, ObjectGuid},
+        account::{Account, AccountKey, ObjectGuid},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
         code::{Code, CodeHash, DIGITS, DIGITS_AND_LETTERS},
@@ -164,8 +164,18 @@ impl Dispatch {
         let Some(account) = account else { return Ok(dispatch) };
         let sent = match destinations(services, account, enrollment) {
             Ok(destinations) => {
-                dispatch.send(services, visitor, occasion, (account, enrollment), &destinations)?;
-                Outcome::Success
+                let known = (account, enrollment);
+                match dispatch.send(services, visitor, occasion, known, &destinations) {
+                    Ok(()) => Outcome::Success,
+                    // It must not show on the page whose code can't be written.
+                    Err(error) => {
+                        tracing::error!(%error, "a code can't be sent");
+                        dispatch.step.account = None;
+                        dispatch.errands.clear();
+                        dispatch.refused = Some(Refusal::CodeUndeliverable);
+                        Outcome::Failure
+                    }
+                }
             }
             Err(refusal) => {
                 dispatch.refused = Some(refusal);
@@ -356,17 +366,14 @@ struct Present {
 }
 
 /// Looks the person up. One search for every name, whether an account has it or not.
-async fn look_up(services: &Services, flow: &Flow, subject: &Subject) -> Result<Present, Error> {
+async fn look_up(services: &Services, subject: &Subject) -> Result<Present, Error> {
     match subject {
         Subject::Known(key) => Ok(Present {
             account: services.directory(&key.domain)?.load(key.guid).await?,
             enrollment: services.store.find::<Enrollment>(key).await?.map(Found::into_inner),
         }),
-        Subject::Unknown { domain, .. } => {
-            let domains = services.domains();
-            if let Ok((_, name)) = LogonName::parse(&flow.username, domain.as_str(), &domains) {
-                services.directory(domain)?.find(&name).await?;
-            }
+        Subject::Unknown { domain, name } => {
+            services.directory(domain)?.load(ObjectGuid::from_bytes(*name)).await?;
             Ok(Present { account: None, enrollment: None })
         }
     }
@@ -404,7 +411,7 @@ pub async fn enter(
 ) -> Result<Next, Error> {
     let Step::Code(Awaited { subject, .. }) = &seen.step else { return Ok(Next::Moved(None)) };
     let _turn = services.turns.of(subject).await;
-    let found = look_up(services, seen, subject).await?;
+    let found = look_up(services, subject).await?;
     let Some((flow, awaited)) = present(services, visitor, kind, seen).await? else {
         return Ok(Next::Moved(None));
     };
@@ -570,7 +577,7 @@ pub(super) fn wait_for_resend(settings: &Settings, awaited: &Awaited, now: Times
 pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &Flow) -> Result<Next, Error> {
     let Step::Code(Awaited { subject, .. }) = &seen.step else { return Ok(Next::Moved(None)) };
     let _turn = services.turns.of(subject).await;
-    let found = look_up(services, seen, subject).await?;
+    let found = look_up(services, subject).await?;
     let Some((flow, awaited)) = present(services, visitor, kind, seen).await? else {
         return Ok(Next::Moved(None));
     };

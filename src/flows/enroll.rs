@@ -185,7 +185,11 @@ async fn keep(
             .write(&account.key, old.as_ref(), &enrollment)
             .write(&subject, counted.as_ref(), &tally)
             .replace(&key, &flow, &finished);
-        let batch = outbox::record(services, batch, &done, visitor.language.as_deref());
+        // Whoever put another address in place of it must not be the only one to hear of that.
+        let former =
+            old.as_ref().and_then(|old| old.email.clone()).filter(|old| Some(old) != answers.email.as_ref());
+        let page_language = visitor.language.as_deref();
+        let batch = outbox::record_with(services, batch, &done, page_language, former);
         match batch.commit().await {
             Ok(()) => return Ok(()),
             Err(store::Error::Conflict) => {}

@@ -69,6 +69,17 @@ pub(super) fn record<'a>(
     event: &Event,
     page_language: Option<&str>,
 ) -> Batch<'a> {
+    record_with(services, batch, event, page_language, None)
+}
+
+/// The same; `former_address` was the person's until then, and is told as well.
+pub(super) fn record_with<'a>(
+    services: &'a Services,
+    batch: Batch<'a>,
+    event: &Event,
+    page_language: Option<&str>,
+    former_address: Option<EmailAddress>,
+) -> Batch<'a> {
     let batch = batch.event(event);
     let settings = services.settings.load();
     let Some(concern) = Concern::of(event) else { return batch };
@@ -77,7 +88,7 @@ pub(super) fn record<'a>(
     {
         return batch;
     }
-    alert(batch, concern, event.at, page_language)
+    alert(batch, concern, event.at, (page_language, former_address))
 }
 
 /// Queues an alert: who is told of it, and how, is found out when it is sent.
@@ -85,7 +96,7 @@ pub(super) fn alert<'a>(
     batch: Batch<'a>,
     concern: Concern,
     at: Timestamp,
-    page_language: Option<&str>,
+    (page_language, former_address): (Option<&str>, Option<EmailAddress>),
 ) -> Batch<'a> {
     batch.errand(&Errand {
         concern,
@@ -93,7 +104,7 @@ pub(super) fn alert<'a>(
         expires_at: at + LONGEST,
         attempts: 0,
         due_at: at,
-        task: Task::Alert { page_language: page_language.map(str::to_owned) },
+        task: Task::Alert { page_language: page_language.map(str::to_owned), former_address },
     })
 }
 
@@ -360,16 +371,17 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
         return Ok((Done::Never("expired", "too late".into()), batch));
     }
     match &errand.task {
-        Task::Alert { page_language } => {
+        Task::Alert { page_language, former_address } => {
             if errand.attempts == 0 && !spend_alert(services, &errand.concern).await? {
                 return Ok((Done::Never("too_many_alerts", "too many were sent".into()), batch));
             }
-            let batch = expand(services, batch, errand, page_language.as_deref()).await?;
+            let told = (page_language.as_deref(), former_address.clone());
+            let batch = expand(services, batch, errand, told).await?;
             Ok((Done::Yes, batch))
         }
         Task::Send { channel, recipient, sealed } => {
-            // What is tried again was counted the first time.
-            if errand.attempts == 0
+            // A mail that is tried again was counted the first time; a text message may cost money each time.
+            if (errand.attempts == 0 || *channel == Channel::Sms)
                 && let Some(capped) = spend(services, *channel, recipient, errand.concern.topic).await?
             {
                 return Ok((Done::Never(capped, "too many were sent".into()), batch));
@@ -474,7 +486,7 @@ async fn expand<'a>(
     services: &'a Services,
     mut batch: Batch<'a>,
     errand: &Errand,
-    page_language: Option<&str>,
+    (page_language, former_address): (Option<&str>, Option<EmailAddress>),
 ) -> Result<Batch<'a>, Error> {
     let concern = &errand.concern;
     let settings = services.settings.load_full();
@@ -488,11 +500,10 @@ async fn expand<'a>(
     let Some(account) = account else { return Ok(batch) };
     let enrollment = services.store.find::<Enrollment>(&concern.account).await?;
     let mut addresses: Vec<EmailAddress> = Vec::new();
-    for word in words {
-        for address in addresses_of(word, &account, enrollment.as_deref()) {
-            if !addresses.iter().any(|known| known.as_str().eq_ignore_ascii_case(address.as_str())) {
-                addresses.push(address);
-            }
+    let named = words.into_iter().filter_map(|word| address_of(word, &account, enrollment.as_deref()));
+    for address in named.chain(former_address) {
+        if !addresses.iter().any(|known| known.as_str().eq_ignore_ascii_case(address.as_str())) {
+            addresses.push(address);
         }
     }
     let facts = Facts {
@@ -514,8 +525,8 @@ async fn expand<'a>(
     Ok(batch)
 }
 
-/// The addresses that a word of the settings stands for.
-fn addresses_of(word: &str, account: &Account, enrollment: Option<&Enrollment>) -> Vec<EmailAddress> {
+/// The address that a word of the settings stands for.
+fn address_of(word: &str, account: &Account, enrollment: Option<&Enrollment>) -> Option<EmailAddress> {
     let directory = || account.mail.as_deref().and_then(|mail| EmailAddress::parse(mail).ok());
     let regain = || enrollment.and_then(|enrollment| enrollment.email.clone());
     match Personal::parse(word) {
@@ -525,8 +536,6 @@ fn addresses_of(word: &str, account: &Account, enrollment: Option<&Enrollment>) 
         Some(Personal::RegainOrDirectory) => regain().or_else(directory),
         None => EmailAddress::parse(word).ok(),
     }
-    .into_iter()
-    .collect()
 }
 
 /// The languages of a message: the person's own; for someone whose own isn't known the page's, but never that alone,

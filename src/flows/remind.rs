@@ -103,7 +103,7 @@ async fn look_at(
     for topic in topics {
         let user = account.sam_account_name.clone();
         let concern = Concern { account: key.clone(), user, topic, source_ip: None };
-        batch = outbox::alert(batch, concern, now, None);
+        batch = outbox::alert(batch, concern, now, (None, None));
     }
     match batch.commit().await {
         Ok(()) | Err(store::Error::Conflict) => Ok(()),

@@ -17,8 +17,8 @@ use crate::{
     settings::Settings,
 };
 
-/// The longest text or HTML of a mail, in bytes.
-const LONGEST_BODY: usize = 32 * 1024;
+/// The longest text and HTML of a mail together, in bytes: two languages, sealed, fit into a record.
+const LONGEST_BODY: usize = 16 * 1024;
 
 /// What a template sees.
 #[derive(Serialize)]
@@ -63,8 +63,8 @@ impl Notifier {
         let subject = draft.write("subject.txt", Format::Text)?.ok_or_else(|| missing("subject.txt"))?;
         let text = draft.write("body.txt", Format::Text)?.ok_or_else(|| missing("body.txt"))?;
         let html = draft.write("body.html", Format::Html)?;
-        if text.len().max(html.as_ref().map_or(0, String::len)) > LONGEST_BODY {
-            return Err(Fault::Never(format!("the mail {} is longer than 32 KiB", topic.as_str())));
+        if text.len() + html.as_ref().map_or(0, String::len) > LONGEST_BODY {
+            return Err(Fault::Never(format!("the mail {} is longer than 16 KiB", topic.as_str())));
         }
         Ok(Mail { id: random_id()?, to, subject: one_line(subject.trim()).into_owned(), text, html })
     }
@@ -315,7 +315,7 @@ mod tests {
         assert!(!mail.subject.contains(char::is_control), "{:?}", mail.subject);
         settings.general.help_desk = "x".repeat(33 * 1024);
         let fault = notifier().mail(&settings, Topic::Reset, "en", mary(), &facts()).unwrap_err();
-        assert!(matches!(&fault, Fault::Never(text) if text.contains("32 KiB")), "{fault:?}");
+        assert!(matches!(&fault, Fault::Never(text) if text.contains("16 KiB")), "{fault:?}");
     }
 
     #[test]

@@ -84,7 +84,10 @@ pub async fn queue(data: &Path, count: usize) {
 /// What a commit takes, in milliseconds: an event alone, and an event with an alert.
 pub async fn commits(data: &Path, time: Duration) -> (f64, f64) {
     let (store, keys) = store(data).await;
-    let alert = Errand { task: Task::Alert { page_language: Some("en".into()) }, ..errand(&keys, 1) };
+    let alert = Errand {
+        task: Task::Alert { page_language: Some("en".into()), former_address: None },
+        ..errand(&keys, 1)
+    };
     let event = Event {
         at: SystemClock.now(),
         outcome: Outcome::Success,

@@ -249,3 +249,18 @@ async fn enrolling_again_and_again_fills_no_strangers_mailbox() {
     let to_stranger = sent.iter().filter(|message| message.to() == "mary@elsewhere.example").count();
     assert!(to_stranger <= 20, "{to_stranger}");
 }
+
+#[tokio::test]
+async fn a_text_message_that_fails_again_and_again_costs_no_more_than_the_cap() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, mut alice) = by_sms(folder.path(), "echo x >> \"$out/count\"; exit 1")
+        .with_settings(|settings| settings.limits.text_messages_per_hour = 2)
+        .with_user("alice")
+        .await;
+    alice.begins("reset").await;
+    for _ in 0..8 {
+        deliver(&app).await;
+        app.advance(Duration::from_secs(60));
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("count")).unwrap().lines().count(), 2);
+}

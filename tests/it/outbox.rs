@@ -135,3 +135,23 @@ async fn the_sender_wakes_up_when_something_is_to_be_told() {
     stop.cancel();
     jobs.await.unwrap();
 }
+
+#[tokio::test]
+async fn whoever_puts_another_address_in_place_is_not_the_only_one_to_hear_of_it() {
+    let (app, mut alice) =
+        TestApp::new().with_settings(|settings| settings.enroll.ask_email = true).with_user("alice").await;
+    alice.enrolls().await;
+    let before = told(&app).await.len();
+    let mut again = alice.elsewhere();
+    let mut fields = again.fills_enroll().await;
+    for (name, value) in &mut fields {
+        if name == "email" {
+            *value = "stranger@mail.example".into();
+        }
+    }
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(again.submit(&fields).await.step(), "finished");
+    let mut to: Vec<_> = told(&app).await.drain(before..).map(|(to, _)| to).collect();
+    to.sort();
+    assert_eq!(to, ["alice@demo.example", "mary@elsewhere.example", "stranger@mail.example"]);
+}
