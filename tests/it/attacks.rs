@@ -15,7 +15,7 @@ use regain::{
     flows::{outbox, remind},
     settings::{Order, Settings, SmsDelivery},
     store::{Kept, Space},
-    testing::{Setup, StoreMood, TestApp, Visitor},
+    testing::{DirectoryMood, Setup, StoreMood, TestApp, Visitor},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -263,4 +263,24 @@ async fn a_text_message_that_fails_again_and_again_costs_no_more_than_the_cap() 
         app.advance(Duration::from_secs(60));
     }
     assert_eq!(fs::read_to_string(folder.path().join("count")).unwrap().lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_directory_that_fails_at_the_code_step_fails_for_every_name() {
+    let (app, mut alice) = TestApp::new()
+        .with_settings(|settings| {
+            settings.codes.by_mail = true;
+            settings.codes.order = Some(Order::CodeFirst);
+        })
+        .with_user("alice")
+        .await;
+    alice.enrolls().await;
+    let mut nobody = app.visitor("nobody");
+    for visitor in [&mut alice, &mut nobody] {
+        assert_eq!(visitor.begins("reset").await.step(), "code");
+    }
+    app.directories_behave(DirectoryMood::LoadsFail);
+    for visitor in [&mut alice, &mut nobody] {
+        assert_eq!(visitor.submit(&[("code", "000000")]).await.code(), 503);
+    }
 }
