@@ -23,6 +23,7 @@ use crate::{
     flows::{self, Services, attempt::Turns, hashing::HashPool, outbox::Outbox},
     jobs,
     notify::Notifier,
+    passkeys::Passkeys,
     render::Renderer,
     settings::{DomainSettings, Settings, Transport},
     store::{
@@ -148,6 +149,10 @@ impl App {
         } else {
             Notifier::new(Arc::clone(&renderer))
         };
+        let passkeys = Passkeys::new(base_url.origin(), &config.settings.general.product_name);
+        if let (Err(fault), true) = (&passkeys, config.settings.methods.passkeys) {
+            return Err(Error(fault.clone()));
+        }
         let services = Services {
             directories,
             store,
@@ -156,6 +161,7 @@ impl App {
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
             notifier,
+            passkeys: passkeys.ok(),
             outbox: Outbox::default(),
             turns: Turns::default(),
         };

@@ -12,6 +12,7 @@
 //! steps         flows                   "first this, then that" is written only here
 //! adapters      directory · store · render   each owns one technology; blind to each other
 //!               notify → render         composes and delivers messages
+//!               passkeys                is a relying party of WebAuthn
 //! words         settings · config → domain   domain knows nobody
 //! ```
 //!
@@ -24,8 +25,6 @@
 //!   through the rest.
 //! - **kind of directory**: an implementation of [`directory::Directory`] that passes the contract suite.
 //! - **record**: an implementation of [`store::Kept`].
-//! - **message**: a variant of [`domain::message::Topic`] and its words in `ui/i18n`; a template of its own below
-//!   `ui/templates/messages` if the general one won't do.
 //! - **message**: a variant of [`domain::message::Topic`], its words in `ui/i18n`, and a folder in
 //!   `ui/templates/messages` if the general templates don't do.
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
@@ -38,6 +37,7 @@ pub mod domain;
 pub mod flows;
 pub mod jobs;
 pub mod notify;
+pub mod passkeys;
 pub mod render;
 pub mod settings;
 pub mod store;

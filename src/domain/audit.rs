@@ -32,6 +32,8 @@ pub enum Action {
     Change,
     /// The Regain lockout began.
     Lockout,
+    /// A way of proving oneself was added or taken away.
+    Methods,
     /// A verification code was sent, or could not be.
     CodeSent,
     /// A message was sent, or could not be.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{answer::AnswerHash, clock::Timestamp, contact::EmailAddress, field::Problem};
+use super::{
+    answer::AnswerHash, clock::Timestamp, code::CodeHash, contact::EmailAddress, field::Problem, flow::Factor,
+};
 
 /// A question in the words in which it was chosen or written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -75,6 +77,18 @@ pub struct Enrollment {
     pub automatic: bool,
     /// The address given to Regain.
     pub email: Option<EmailAddress>,
+    /// Whether a code that was sent there came back.
+    #[serde(default)]
+    pub email_confirmed: bool,
+    /// The authenticator app.
+    #[serde(default)]
+    pub app: Option<App>,
+    /// The passkeys, in the order in which they were added.
+    #[serde(default)]
+    pub passkeys: Vec<Passkey>,
+    /// The recovery codes that are left.
+    #[serde(default)]
+    pub recovery_codes: Option<RecoveryCodes>,
     /// The language last used in a flow that succeeded.
     pub language: Option<String>,
     /// When the person last enrolled.
@@ -85,4 +99,66 @@ pub struct Enrollment {
     pub unlocked_at: Option<Timestamp>,
     /// When the password was last changed here.
     pub changed_at: Option<Timestamp>,
+}
+
+impl Enrollment {
+    /// Whether the person can prove themselves so with what is kept here; a code that is sent is not.
+    pub fn has(&self, factor: Factor) -> bool {
+        match factor {
+            Factor::Questions => !self.questions.is_empty(),
+            Factor::Code => false,
+            Factor::Passkey => !self.passkeys.is_empty(),
+            Factor::App => self.app.is_some(),
+            Factor::RecoveryCode => self.recovery_codes.as_ref().is_some_and(|codes| !codes.left.is_empty()),
+        }
+    }
+}
+
+/// An authenticator app.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct App {
+    /// Its secret, sealed.
+    pub sealed: String,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// The step of the code that was taken last: neither it nor one before it is taken again (RFC 6238 5.2).
+    pub last_step: u64,
+}
+
+/// A passkey.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Passkey {
+    /// Its credential ID, as base64url.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Public key, counter and what else is needed to know it again, as JSON.
+    pub credential: String,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// When it was last used.
+    pub used_at: Option<Timestamp>,
+}
+
+impl Passkey {
+    /// The most that one person may have.
+    pub const MOST: usize = 10;
+    /// The most characters of a name.
+    pub const MAXIMUM_CHARACTERS: usize = 40;
+}
+
+/// Recovery codes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecoveryCodes {
+    /// Keyed hashes of those not yet used.
+    pub left: Vec<CodeHash>,
+    /// When they were made.
+    pub made_at: Timestamp,
+}
+
+impl RecoveryCodes {
+    /// So many are made at a time.
+    pub const NUMBER: usize = 8;
+    /// Characters of one, 75 random bits; NIST SP 800-63B-4 4.2.1.1 asks for 64.
+    pub const LENGTH: usize = 15;
 }

@@ -8,6 +8,7 @@ use super::{
     account::{AccountKey, DomainName},
     clock::Timestamp,
     code::CodeHash,
+    contact::EmailAddress,
     enrollment::Question,
     lockout::Subject,
 };
@@ -71,6 +72,9 @@ pub struct Flow {
     /// What was proved so far.
     #[serde(default)]
     pub proved: Vec<Factor>,
+    /// Steps that were left for another way of proving, and can be come back to.
+    #[serde(default)]
+    pub parked: Vec<Step>,
     /// The step.
     pub step: Step,
 }
@@ -87,20 +91,69 @@ impl Flow {
         Self { step: Step::Moved, touched_at: now, ..self.clone() }
     }
 
+    /// Keeps the step, to be come back to.
+    pub fn park(&mut self) {
+        self.parked.push(self.step.clone());
+    }
+
+    /// The step that was left at which that is proved.
+    pub fn parked(&self, factor: Factor) -> Option<&Step> {
+        self.parked.iter().find(|step| step.factor() == Some(factor))
+    }
+
+    /// Takes that step out.
+    pub fn unpark(&mut self, factor: Factor) -> Option<Step> {
+        let index = self.parked.iter().position(|step| step.factor() == Some(factor))?;
+        Some(self.parked.remove(index))
+    }
+
     /// Whether it has ended by idling or by its greatest length. `idle` zero is no idle timeout.
     pub fn is_over(&self, idle: Duration, now: Timestamp) -> bool {
         now.since(self.started_at) > LONGEST_FLOW || (!idle.is_zero() && now.since(self.touched_at) > idle)
     }
 }
 
-/// What a person can prove.
+/// What a person can prove themselves with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
-    /// That the questions are answered.
+    /// Answers to the questions.
     Questions,
-    /// That a code arrived.
+    /// A code that was sent.
     Code,
+    /// A passkey.
+    Passkey,
+    /// An authenticator app.
+    App,
+    /// A recovery code saved before.
+    RecoveryCode,
+}
+
+impl Factor {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Questions, Self::Code, Self::Passkey, Self::App, Self::RecoveryCode];
+
+    /// Its name among texts and in forms.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Questions => "questions",
+            Self::Code => "code",
+            Self::Passkey => "passkey",
+            Self::App => "app",
+            Self::RecoveryCode => "recovery_code",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|factor| factor.as_str() == word)
+    }
+
+    /// Whether it is something the person holds: to ask for it shows nothing of an account and sends nothing.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Passkey | Self::App | Self::RecoveryCode)
+    }
 }
 
 /// The step a flow stands at. Steps that need a proof can only be reached through the function that takes it.
@@ -111,6 +164,8 @@ pub enum Step {
     Question(Questions),
     /// A verification code is wanted.
     Code(Awaited),
+    /// Something the person holds is wanted.
+    Held(Held),
     /// Reset: all was proven, a new password is wanted.
     NewPassword {
         /// Whose.
@@ -123,6 +178,8 @@ pub enum Step {
         /// Whose.
         account: AccountKey,
     },
+    /// Enroll: the ways of proving oneself, to be added to and taken from.
+    Methods(Methods),
     /// Change: the old and the new password are wanted. Nothing is proven.
     Credentials,
     /// A write to the directory was sent and its result is not yet known here.
@@ -132,6 +189,38 @@ pub enum Step {
     /// It goes on under a new session, since something was proved. What comes late under the old one (a double click)
     /// is led to the page and does nothing.
     Moved,
+}
+
+impl Step {
+    /// What is to be proved at it.
+    pub const fn factor(&self) -> Option<Factor> {
+        match self {
+            Self::Question(_) => Some(Factor::Questions),
+            Self::Code(_) => Some(Factor::Code),
+            Self::Held(held) => Some(held.factor),
+            _ => None,
+        }
+    }
+
+    /// Who is counted against.
+    pub const fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Question(questions) => Some(&questions.subject),
+            Self::Code(awaited) => Some(&awaited.subject),
+            Self::Held(held) => Some(&held.subject),
+            _ => None,
+        }
+    }
+
+    /// The marks of what was typed at it and was wrong.
+    pub const fn tried_mut(&mut self) -> Option<&mut Vec<[u8; 8]>> {
+        match self {
+            Self::Question(questions) => Some(&mut questions.tried),
+            Self::Code(awaited) => Some(&mut awaited.tried),
+            Self::Held(held) => Some(&mut held.tried),
+            _ => None,
+        }
+    }
 }
 
 /// The question step.
@@ -194,6 +283,114 @@ pub struct Awaited {
     pub tried: Vec<[u8; 8]>,
 }
 
+/// The step at which something is wanted that the person holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// Who is counted against.
+    pub subject: Subject,
+    /// What is wanted.
+    pub factor: Factor,
+    /// Which enrollment it is wanted of; none for a name that has none.
+    pub enrolled_at: Option<Timestamp>,
+    /// What a passkey is to sign.
+    pub challenge: Option<Challenge>,
+    /// Marks of the wrong ones typed: the same one again (a reload, a double click) is neither tried nor counted twice.
+    pub tried: Vec<[u8; 8]>,
+}
+
+/// A passkey's challenge, good for one try.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Challenge {
+    /// What the browser is given, as JSON (WebAuthn Level 3, 5.1).
+    pub options: String,
+    /// What its answer is compared with.
+    pub state: String,
+}
+
+/// The step at which a person who has proved the password looks after their ways of proving themselves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Methods {
+    /// Whose.
+    pub account: AccountKey,
+    /// What is being added.
+    pub adding: Option<Adding>,
+    /// What was done last, to be said.
+    pub done: Option<MethodChange>,
+    /// Whether the person has just enrolled; true within if that ended a Regain lockout.
+    pub enrolled: Option<bool>,
+    /// Counts the forms, so that none is taken twice.
+    pub turn: u32,
+}
+
+/// What is being added.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adding {
+    /// The e-mail address, once a code that was sent there is typed.
+    Address(NewAddress),
+    /// An authenticator app, once it shows a right code: its secret, sealed.
+    App(String),
+    /// A passkey.
+    Passkey(Challenge),
+    /// Recovery codes, once the person says they are kept: the codes, sealed.
+    RecoveryCodes(String),
+}
+
+/// An e-mail address that is to be confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewAddress {
+    /// The address.
+    pub address: EmailAddress,
+    /// The code that was sent there.
+    pub awaited: Awaited,
+}
+
+/// What was done with the ways of proving oneself. The word is the detail in the audit log and the key among the texts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodChange {
+    /// The e-mail address was confirmed.
+    AddressConfirmed,
+    /// An authenticator app was added.
+    AppAdded,
+    /// It was removed.
+    AppRemoved,
+    /// A passkey was added.
+    PasskeyAdded,
+    /// One was removed.
+    PasskeyRemoved,
+    /// Recovery codes were made.
+    RecoveryCodesMade,
+    /// They were made void.
+    RecoveryCodesRemoved,
+}
+
+impl MethodChange {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::AddressConfirmed,
+        Self::AppAdded,
+        Self::AppRemoved,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodesRemoved,
+    ];
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressConfirmed => "address_confirmed",
+            Self::AppAdded => "app_added",
+            Self::AppRemoved => "app_removed",
+            Self::PasskeyAdded => "passkey_added",
+            Self::PasskeyRemoved => "passkey_removed",
+            Self::RecoveryCodesMade => "recovery_codes_made",
+            Self::RecoveryCodesRemoved => "recovery_codes_removed",
+        }
+    }
+}
+
 /// A write under way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Writing {
@@ -236,6 +433,10 @@ pub enum Ending {
         /// A Regain lockout was ended.
         cleared_lockout: bool,
     },
+    /// The ways of proving oneself were looked after.
+    MethodsKept,
+    /// They were, but are too few for a reset.
+    MethodsMissing,
     /// The password was reset.
     Reset {
         /// It must be changed at next logon.

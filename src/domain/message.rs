@@ -17,6 +17,8 @@ use super::{
 pub enum Topic {
     /// A verification code.
     Code,
+    /// A code that confirms the address it is sent to.
+    Confirmation,
     /// Enrolled.
     Enroll,
     /// Tried to enroll in vain.
@@ -35,6 +37,8 @@ pub enum Topic {
     ChangeFailed,
     /// The Regain lockout began.
     Lockout,
+    /// The ways of proving oneself were changed.
+    Methods,
     /// Not enrolled yet.
     EnrollReminder,
     /// The password is about to run out.
@@ -43,8 +47,9 @@ pub enum Topic {
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Code,
+        Self::Confirmation,
         Self::Enroll,
         Self::EnrollFailed,
         Self::Reset,
@@ -54,6 +59,7 @@ impl Topic {
         Self::Change,
         Self::ChangeFailed,
         Self::Lockout,
+        Self::Methods,
         Self::EnrollReminder,
         Self::ExpiryReminder,
     ];
@@ -63,7 +69,7 @@ impl Topic {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
             | (Action::Start | Action::Message | Action::CodeSent, _)
-            | (Action::Lockout, Outcome::Failure) => {
+            | (Action::Lockout | Action::Methods, Outcome::Failure) => {
                 return None;
             }
             (Action::Enroll, Outcome::Success) => Self::Enroll,
@@ -75,6 +81,7 @@ impl Topic {
             (Action::Change, Outcome::Success) => Self::Change,
             (Action::Change, Outcome::Failure) => Self::ChangeFailed,
             (Action::Lockout, Outcome::Success) => Self::Lockout,
+            (Action::Methods, Outcome::Success) => Self::Methods,
         })
     }
 
@@ -82,6 +89,7 @@ impl Topic {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Code => "code",
+            Self::Confirmation => "confirmation",
             Self::Enroll => "enroll",
             Self::EnrollFailed => "enroll_failed",
             Self::Reset => "reset",
@@ -91,9 +99,22 @@ impl Topic {
             Self::Change => "change",
             Self::ChangeFailed => "change_failed",
             Self::Lockout => "lockout",
+            Self::Methods => "methods",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
         }
+    }
+}
+
+impl Topic {
+    /// Whether it brings a code.
+    pub const fn has_code(self) -> bool {
+        matches!(self, Self::Code | Self::Confirmation)
+    }
+
+    /// The folder of its templates.
+    pub const fn folder(self) -> &'static str {
+        if self.has_code() { "code" } else { self.as_str() }
     }
 }
 
@@ -108,7 +129,7 @@ pub struct Facts {
     pub at: Timestamp,
     /// `[SOURCE_IP]`: where it came from.
     pub source_ip: Option<IpAddr>,
-    /// `[CODE]`, for the topic that has one.
+    /// `[CODE]`, for the topics that have one.
     pub code: Option<String>,
     /// For how many minutes the code is good; 0 without end.
     pub minutes: u32,

@@ -20,3 +20,4 @@ pub mod permission;
 pub mod refusal;
 pub mod reminder;
 pub mod secret;
+pub mod totp;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[expect(missing_docs, reason = "the sentences of the texts say it")]
 pub enum Refusal {
     EnrollmentMissing,
+    MethodsMissing,
     AccountDisabled,
     AccountExpired,
     AccountPrivileged,
@@ -32,6 +33,7 @@ impl Refusal {
     pub const fn code(self) -> &'static str {
         match self {
             Self::EnrollmentMissing => "enrollment_missing",
+            Self::MethodsMissing => "methods_missing",
             Self::AccountDisabled => "account_disabled",
             Self::AccountExpired => "account_expired",
             Self::AccountPrivileged => "account_privileged",

@@ -6,296 +6,24 @@
 use std::time::Duration;
 
 use super::{
-    Error, Next, Services, Visitor, attempt, event, note, outbox,
-    prove::{self, Person},
-    random,
+    Error, Next, Services, Visitor, attempt,
+    dispatch::{Destinations, Dispatch, Occasion, hash},
+    note,
+    prove::{self, Person, Present, look_up},
 };
 use crate::{
     domain::{
         account::{Account, AccountKey, ObjectGuid},
-        audit::{Action, Event, Outcome},
         clock::Timestamp,
-        code::{Code, CodeHash, DIGITS, DIGITS_AND_LETTERS},
-        contact::{EmailAddress, PhoneNumber},
-        enrollment::Enrollment,
+        code::Code,
         field::{Field, Problem, Problems},
-        flow::{Awaited, Factor, Flow, Kind, LONGEST_FLOW, Step},
+        flow::{Awaited, Factor, Flow, Kind, Step},
         lockout::{Allowance, Subject, Tally},
-        message::{Channel, Concern, Errand, Facts, Message, Topic},
-        permission::require_served,
         refusal::Refusal,
-        secret::Key,
     },
-    settings::{Addresses, Characters, Settings},
-    store::{Batch, Found, keyring::keyed_hash},
+    settings::Settings,
+    store::Found,
 };
-
-/// Where a code goes.
-struct Destinations {
-    mails: Vec<EmailAddress>,
-    phone: Option<PhoneNumber>,
-}
-
-impl Destinations {
-    /// Those that are known of a person, whether anything is delivered there or not.
-    fn known(settings: &Settings, account: &Account, enrollment: Option<&Enrollment>) -> Self {
-        let phone = account.mobile.as_deref().filter(|_| settings.codes.by_sms);
-        let mails = if settings.codes.by_mail {
-            addresses(settings.codes.addresses, account, enrollment)
-        } else {
-            Vec::new()
-        };
-        Self { mails, phone: phone.and_then(PhoneNumber::parse) }
-    }
-
-    fn of(services: &Services, account: &Account, enrollment: Option<&Enrollment>) -> Self {
-        let settings = services.settings.load_full();
-        let mut known = Self::known(&settings, account, enrollment);
-        if !services.notifier.delivers(&settings, Channel::Mail) {
-            known.mails.clear();
-        }
-        known.phone = known.phone.filter(|_| services.notifier.delivers(&settings, Channel::Sms));
-        known
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.mails.is_empty() && self.phone.is_none()
-    }
-
-    /// A keyed hash: a code is good only as long as it would go to the same place.
-    fn hash(&self, services: &Services) -> [u8; 16] {
-        let mut parts: Vec<&[u8]> = vec![b"destination"];
-        parts.extend(self.mails.iter().map(|mail| mail.as_str().as_bytes()));
-        parts.push(self.phone.as_ref().map_or(b"", |phone| phone.as_str().as_bytes()));
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&keyed_hash(&services.keys.codes, &parts)[..16]);
-        hash
-    }
-
-    fn masked(&self) -> Vec<String> {
-        self.mails
-            .iter()
-            .map(EmailAddress::masked)
-            .chain(self.phone.as_ref().map(PhoneNumber::masked))
-            .collect()
-    }
-}
-
-/// The e-mail addresses that the settings choose.
-fn addresses(which: Addresses, account: &Account, enrollment: Option<&Enrollment>) -> Vec<EmailAddress> {
-    let directory = || account.mail.as_deref().and_then(|mail| EmailAddress::parse(mail).ok());
-    let regain = || enrollment.and_then(|enrollment| enrollment.email.clone());
-    let mut found: Vec<EmailAddress> = match which {
-        Addresses::Directory => directory().into_iter().collect(),
-        Addresses::Regain => regain().into_iter().collect(),
-        Addresses::DirectoryThenRegain => directory().or_else(regain).into_iter().collect(),
-        Addresses::RegainThenDirectory => regain().or_else(directory).into_iter().collect(),
-        Addresses::Both => directory().into_iter().chain(regain()).collect(),
-    };
-    if let [one, other] = found.as_slice()
-        && one.as_str().eq_ignore_ascii_case(other.as_str())
-    {
-        found.truncate(1);
-    }
-    found
-}
-
-/// What a code is asked for: a flow, by its nonce and kind, and what was proved in it before.
-#[derive(Clone, Copy)]
-pub(super) struct Occasion<'a> {
-    pub nonce: [u8; 8],
-    pub kind: Kind,
-    pub proved: &'a [Factor],
-    pub started_at: Timestamp,
-}
-
-impl<'a> Occasion<'a> {
-    /// That of a flow.
-    pub const fn of(flow: &'a Flow, kind: Kind) -> Self {
-        Self { nonce: flow.nonce, kind, proved: flow.proved.as_slice(), started_at: flow.started_at }
-    }
-}
-
-/// A code step that is to be taken, and what has to be sent for it.
-pub(super) struct Dispatch {
-    /// The step.
-    pub step: Awaited,
-    /// Why nothing is sent.
-    pub refused: Option<Refusal>,
-    /// No address is known. One to which nothing is delivered is not none: a fault of the set-up lets nobody through.
-    has_nowhere: bool,
-    errands: Vec<Errand>,
-    event: Option<Event>,
-}
-
-impl Dispatch {
-    /// Makes a code for that account and the messages it goes out with; for one that can't be served nothing but the
-    /// step.
-    pub fn prepare(
-        services: &Services,
-        visitor: &Visitor,
-        occasion: Occasion<'_>,
-        subject: Subject,
-        (account, enrollment): (Option<&Account>, Option<&Enrollment>),
-        resent: u32,
-    ) -> Result<Self, Error> {
-        let settings = services.settings.load_full();
-        let now = services.now();
-        let minutes = u64::from(settings.codes.minutes);
-        let expires_at = (minutes > 0).then(|| now + Duration::from_secs(60 * minutes));
-        let mut dispatch = Self {
-            step: Awaited {
-                subject,
-                account: None,
-                enrolled_at: enrollment.map(|enrollment| enrollment.enrolled_at),
-                hash: CodeHash::new(random()?),
-                destination: random()?,
-                shown: Vec::new(),
-                sent_at: now,
-                expires_at,
-                resent,
-                tried: Vec::new(),
-            },
-            refused: None,
-            has_nowhere: false,
-            errands: Vec::new(),
-            event: None,
-        };
-        let Some(account) = account else { return Ok(dispatch) };
-        let sent = match destinations(services, account, enrollment) {
-            Ok(destinations) => {
-                let known = (account, enrollment);
-                match dispatch.send(services, visitor, occasion, known, &destinations) {
-                    Ok(()) => Outcome::Success,
-                    // It must not show on the page whose code can't be written.
-                    Err(error) => {
-                        tracing::error!(%error, "a code can't be sent");
-                        dispatch.step.account = None;
-                        dispatch.errands.clear();
-                        dispatch.refused = Some(Refusal::CodeUndeliverable);
-                        Outcome::Failure
-                    }
-                }
-            }
-            Err(refusal) => {
-                dispatch.refused = Some(refusal);
-                dispatch.has_nowhere = Destinations::known(&settings, account, enrollment).is_empty();
-                Outcome::Failure
-            }
-        };
-        let who = (account.sam_account_name.as_str(), &account.key.domain);
-        let detail = dispatch.refused.map_or("", Refusal::code);
-        dispatch.event = Some(Event {
-            action: Action::CodeSent,
-            account: Some(account.key.guid),
-            ..event(services, visitor, occasion.kind, sent, who, detail)
-        });
-        Ok(dispatch)
-    }
-
-    fn send(
-        &mut self,
-        services: &Services,
-        visitor: &Visitor,
-        occasion: Occasion<'_>,
-        (account, enrollment): (&Account, Option<&Enrollment>),
-        destinations: &Destinations,
-    ) -> Result<(), Error> {
-        let settings = services.settings.load_full();
-        let code = make(&settings)?;
-        self.step.account = Some(account.key.clone());
-        self.step.destination = destinations.hash(services);
-        self.step.hash = hash(&services.keys.codes, occasion, &account.key, self.step.destination, &code);
-        if !occasion.proved.is_empty() {
-            self.step.shown = destinations.masked();
-        }
-        let facts = Facts {
-            user: account.sam_account_name.clone(),
-            domain: account.netbios.clone(),
-            at: self.step.sent_at,
-            source_ip: visitor.address,
-            code: Some(code.reveal().to_owned()),
-            minutes: settings.codes.minutes,
-            days: 0,
-        };
-        let concern = Concern {
-            account: account.key.clone(),
-            user: account.sam_account_name.clone(),
-            topic: Topic::Code,
-            source_ip: visitor.address,
-        };
-        let languages = outbox::languages(&settings, account, enrollment, visitor.language.as_deref());
-        let unfit = |fault: crate::notify::Fault| Error::Internal(fault.to_string());
-        let mut messages = Vec::new();
-        for to in &destinations.mails {
-            let mail = services.notifier.mail_in(&settings, Topic::Code, &languages, to, &facts);
-            messages.push(Message::Mail(mail.map_err(unfit)?));
-        }
-        if let Some(phone) = &destinations.phone {
-            // One language: the person's own, or else the one the page was read in.
-            let language = languages.last().unwrap_or(&settings.general.language);
-            let sms = services.notifier.sms(&settings, language, phone.clone(), &facts);
-            messages.push(Message::Sms(sms.map_err(unfit)?));
-        }
-        // Nobody can use it any more when the flow is over.
-        let over = occasion.started_at + LONGEST_FLOW;
-        let expires_at = self.step.expires_at.map_or(over, |at| at.min(over));
-        for message in messages {
-            self.errands.push(outbox::errand(services, &concern, &message, Some(expires_at))?);
-        }
-        Ok(())
-    }
-
-    /// Adds to the batch that takes the step what goes out with it.
-    pub fn added_to<'a>(&self, batch: Batch<'a>) -> Batch<'a> {
-        let batch = self.errands.iter().fold(batch, Batch::errand);
-        self.event.iter().fold(batch, Batch::event)
-    }
-}
-
-/// Where a code for this account goes, if there is any for it.
-fn destinations(
-    services: &Services,
-    account: &Account,
-    enrollment: Option<&Enrollment>,
-) -> Result<Destinations, Refusal> {
-    if prove::way(&services.settings.load(), enrollment).is_none() {
-        return Err(Refusal::EnrollmentMissing);
-    }
-    require_served(account)?;
-    let destinations = Destinations::of(services, account, enrollment);
-    if destinations.is_empty() { Err(Refusal::CodeUndeliverable) } else { Ok(destinations) }
-}
-
-fn make(settings: &Settings) -> Result<Code, Error> {
-    let characters = match settings.codes.characters {
-        Characters::Digits => DIGITS,
-        Characters::LettersAndDigits => DIGITS_AND_LETTERS,
-    };
-    // That a draw has too many unfair bytes happens less than once in 10^40.
-    Code::make(settings.codes.length, characters, &random()?)
-        .ok_or_else(|| Error::Internal("no code could be made of the random numbers".into()))
-}
-
-/// The hash of a code, bound to all it is good for.
-fn hash(
-    key: &Key,
-    occasion: Occasion<'_>,
-    account: &AccountKey,
-    destination: [u8; 16],
-    code: &Code,
-) -> CodeHash {
-    let parts: [&[u8]; 7] = [
-        b"code",
-        &occasion.nonce,
-        occasion.kind.as_str().as_bytes(),
-        account.domain.as_str().as_bytes(),
-        account.guid.bytes(),
-        &destination,
-        code.reveal().as_bytes(),
-    ];
-    CodeHash::new(keyed_hash(key, &parts))
-}
 
 /// Why no code is taken now, if so.
 pub(super) fn closed(tally: &Tally, lockout: u32, now: Timestamp) -> Option<Refusal> {
@@ -305,33 +33,30 @@ pub(super) fn closed(tally: &Tally, lockout: u32, now: Timestamp) -> Option<Refu
     tally.wait_for_codes(now).map(|wait| Refusal::CodeTriesSpent { seconds: wait.as_secs() })
 }
 
-/// Asks a person who has proved something else for a code, and sends it. `settle` is what becomes of the count for the
-/// proof just made.
+/// Makes a code for a person who has proved something else.
+pub(super) fn prepare(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Flow,
+    (account, person): (&Account, &Person),
+) -> Result<Dispatch, Error> {
+    let known = (Some(account), person.enrollment.as_ref());
+    let subject = Subject::Known(person.account.clone());
+    Dispatch::prepare(services, visitor, Occasion::of(flow, kind), subject, known, 0)
+}
+
+/// Asks for the code that was made, and sends it. `settle` is what becomes of the count for the proof just made.
 pub(super) async fn ask(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
-    proved: Vec<Factor>,
     person: Person,
+    dispatch: Dispatch,
     settle: impl Fn(&mut Tally),
 ) -> Result<Next, Error> {
     let subject = Subject::Known(person.account.clone());
-    let occasion = Occasion { proved: &proved, ..Occasion::of(flow, kind) };
-    let prepared = match prove::served(services, kind, &person).await {
-        Ok(account) => {
-            let known = (Some(&account), person.enrollment.as_ref());
-            Dispatch::prepare(services, visitor, occasion, subject.clone(), known, 0)
-        }
-        Err(error) => Err(error),
-    };
-    let dispatch = match prepared {
-        Ok(dispatch) => dispatch,
-        Err(error) => {
-            attempt::count(services, &subject, settle).await?;
-            return Err(error);
-        }
-    };
     let settings = services.settings.load_full();
     if let Some(refusal) = dispatch.refused {
         let is_homeless = refusal == Refusal::CodeUndeliverable && dispatch.has_nowhere;
@@ -345,7 +70,7 @@ pub(super) async fn ask(
     }
     let now = services.now();
     let step = Step::Code(dispatch.step.clone());
-    let next = Flow { step, proved: proved.clone(), touched_at: now, ..flow.clone().into_inner() };
+    let next = Flow { step, touched_at: now, ..flow.clone().into_inner() };
     let lockout = settings.security.wrong_answers_until_lockout;
     let judge = |tally: &mut Tally| {
         settle(tally);
@@ -357,26 +82,6 @@ pub(super) async fn ask(
     })
     .await?;
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
-}
-
-/// Who a code step is about, as directory and store have it now.
-struct Present {
-    account: Option<Account>,
-    enrollment: Option<Enrollment>,
-}
-
-/// Looks the person up. One search for every name, whether an account has it or not.
-async fn look_up(services: &Services, subject: &Subject) -> Result<Present, Error> {
-    match subject {
-        Subject::Known(key) => Ok(Present {
-            account: services.directory(&key.domain)?.load(key.guid).await?,
-            enrollment: services.store.find::<Enrollment>(key).await?.map(Found::into_inner),
-        }),
-        Subject::Unknown { domain, name } => {
-            services.directory(domain)?.load(ObjectGuid::from_bytes(*name)).await?;
-            Ok(Present { account: None, enrollment: None })
-        }
-    }
 }
 
 /// The flow as it is now that it is this form's turn; `None` if it has moved on.
@@ -417,7 +122,7 @@ pub async fn enter(
     };
     let now = services.now();
     if awaited.expires_at.is_some_and(|expires_at| expires_at <= now) {
-        let failure = failure(services, visitor, kind, &flow, subject, Problem::CodeExpired);
+        let failure = prove::failure(services, visitor, kind, &flow, subject, Problem::CodeExpired);
         note(services, failure, visitor.language.as_deref()).await;
         return Ok(Next::Wrong(Problems::of(Field::Code, Problem::CodeExpired), None));
     }
@@ -437,20 +142,26 @@ pub async fn enter(
         return Err(Error::Refused(Refusal::SessionExpired));
     }
     let (true, Some(account)) = (is_right, awaited.account) else {
-        return refuse_wrong(services, visitor, kind, &flow, (subject, mark), counts.then_some(lockout))
-            .await;
+        let problem = (Field::Code, Problem::CodeWrong);
+        let close = |tally: &mut Tally| close(tally, counts.then_some(lockout), now);
+        return prove::refuse_wrong(services, visitor, kind, &flow, (subject, mark), problem, close).await;
     };
-    let person = Person { account, enrollment: found.enrollment };
-    prove::go_on(services, visitor, kind, &flow, person, Factor::Code, |tally| {
-        // Wrong ones before it that were counted as wrong answers stay counted until all is proved.
-        refund(tally, counts);
-        tally.forgive_codes();
-    })
-    .await
+    let person = Person { account, enrollment: found.enrollment.map(Found::into_inner) };
+    // Wrong ones before it stay counted until all is proved.
+    let settle = |tally: &mut Tally| refund(tally, counts);
+    prove::go_on(services, visitor, kind, flow, person, Factor::Code, settle).await
+}
+
+/// What a wrong code leads to. `lockout` is the limit of wrong answers, if wrong codes count as such.
+pub(super) fn close(tally: &mut Tally, lockout: Option<u32>, now: Timestamp) -> Option<Refusal> {
+    if lockout.is_some_and(|limit| tally.lock_if_spent(limit, now)) {
+        return Some(Refusal::RegainLockout);
+    }
+    closed(tally, 0, now)
 }
 
 /// Gives back the one try that was spent on a code.
-fn refund(tally: &mut Tally, counts: bool) {
+pub(super) fn refund(tally: &mut Tally, counts: bool) {
     tally.refund_code();
     if counts {
         tally.refund_answer();
@@ -467,7 +178,7 @@ fn compare(
     found: &Present,
     code: &Code,
 ) -> (bool, bool) {
-    let enrollment = found.enrollment.as_ref();
+    let enrollment = found.enrollment.as_deref();
     let destination = found
         .account
         .as_ref()
@@ -487,7 +198,7 @@ fn compare(
 }
 
 /// Spends one try, durably, before anything is compared.
-async fn spend(
+pub(super) async fn spend(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
@@ -513,60 +224,6 @@ async fn spend(
     Err(Error::Refused(refusal))
 }
 
-/// The code was wrong: the count stands, and the last of them ends the flow. `lockout` is the limit of wrong answers,
-/// if wrong codes count as such.
-async fn refuse_wrong(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-    (subject, mark): (&Subject, [u8; 8]),
-    lockout: Option<u32>,
-) -> Result<Next, Error> {
-    let now = services.now();
-    let failure = failure(services, visitor, kind, flow, subject, Problem::CodeWrong);
-    let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
-    if let Step::Code(awaited) = &mut marked.step {
-        awaited.tried.push(mark);
-    }
-    let key = visitor.key(kind);
-    let failed = (&failure, visitor.language.as_deref());
-    let close = |tally: &mut Tally| {
-        if lockout.is_some_and(|limit| tally.lock_if_spent(limit, now)) {
-            return Some(Refusal::RegainLockout);
-        }
-        closed(tally, 0, now)
-    };
-    let locks = |refusal: &Option<Refusal>| *refusal == Some(Refusal::RegainLockout);
-    let (refusal, moved) = attempt::count_with(services, subject, close, |batch, refusal| {
-        let batch = prove::wrong_answer(services, batch, failed, locks(refusal));
-        if refusal.is_some() { batch.remove(&key, flow) } else { batch.replace(&key, flow, &marked) }
-    })
-    .await?;
-    if !moved {
-        // The flow was written in between (a page looked at again): the events must not be lost with it.
-        prove::wrong_answer(services, services.store.batch(), failed, locks(&refusal)).commit().await?;
-    }
-    refusal.map_or(Ok(wrong()), |refusal| Err(Error::Refused(refusal)))
-}
-
-/// The event of a code that was not taken.
-fn failure(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Flow,
-    subject: &Subject,
-    problem: Problem,
-) -> Event {
-    let who = (flow.username.as_str(), &flow.domain);
-    let account = match subject {
-        Subject::Known(account) => Some(account.guid),
-        Subject::Unknown { .. } => None,
-    };
-    Event { account, ..event(services, visitor, kind, Outcome::Failure, who, problem.code()) }
-}
-
 /// How many seconds are to pass until another code can be asked for.
 pub(super) fn wait_for_resend(settings: &Settings, awaited: &Awaited, now: Timestamp) -> u64 {
     let after = Duration::from_secs(settings.codes.resend_after_seconds.into());
@@ -590,7 +247,7 @@ pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &F
     if seconds > 0 {
         return Ok(Next::Wrong(Problems::of_form(Problem::CodeTooSoon { seconds }), None));
     }
-    let enrollment = found.enrollment.as_ref();
+    let enrollment = found.enrollment.as_deref();
     if !flow.proved.is_empty() && enrollment.map(|enrollment| enrollment.enrolled_at) != awaited.enrolled_at {
         services.store.batch().remove(&visitor.key(kind), &flow).commit().await?;
         return Err(Error::Refused(Refusal::SessionExpired));
@@ -613,42 +270,4 @@ pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &F
     })
     .await?;
     refusal.map_or(Ok(Next::Moved(None)), |refusal| Err(Error::Refused(refusal)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{account::DomainName, secret::SecretText};
-
-    #[test]
-    fn a_code_has_another_hash_in_every_other_flow_purpose_account_and_destination() {
-        let code = |text: &str| Code::parse(&SecretText::new(text.to_owned())).unwrap();
-        let account = |domain: &str, guid| AccountKey {
-            domain: DomainName::new(domain),
-            guid: ObjectGuid::from_bytes([guid; 16]),
-        };
-        let occasion = |nonce, kind| Occasion {
-            nonce: [nonce; 8],
-            kind,
-            proved: &[],
-            started_at: Timestamp::from_millis(0),
-        };
-        let key = Key::new([7; 32]);
-        let of = |nonce, kind, account: &AccountKey, destination, text| {
-            hash(&key, occasion(nonce, kind), account, [destination; 16], &code(text))
-        };
-        let alice = account("demo.example", 1);
-        let sent = of(1, Kind::Reset, &alice, 1, "482913");
-        assert!(sent.matches(&of(1, Kind::Reset, &alice, 1, "482 913")));
-        for other in [
-            of(2, Kind::Reset, &alice, 1, "482913"),
-            of(1, Kind::Unlock, &alice, 1, "482913"),
-            of(1, Kind::Reset, &account("lab.example", 1), 1, "482913"),
-            of(1, Kind::Reset, &account("demo.example", 2), 1, "482913"),
-            of(1, Kind::Reset, &alice, 2, "482913"),
-            of(1, Kind::Reset, &alice, 1, "482914"),
-        ] {
-            assert!(!sent.matches(&other));
-        }
-    }
 }

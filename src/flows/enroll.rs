@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    Error, Next, Services, Visitor, attempt, event, identify::Identified, note, outbox, prove, random,
+    Error, Next, Services, Visitor, answer, attempt,
+    dispatch::{Dispatch, Occasion},
+    event,
+    identify::Identified,
+    methods, note, outbox, random,
 };
 use crate::{
     directory::PasswordCheck,
@@ -14,8 +18,9 @@ use crate::{
         contact::EmailAddress,
         enrollment::{EnrolledQuestion, Enrollment, Question},
         field::{Field, Problem, Problems},
-        flow::{Ending, Flow, Kind, Step},
+        flow::{Adding, Ending, Factor, Flow, Kind, Methods, NewAddress, Step},
         lockout::{Subject, Tally},
+        message::Channel,
         permission::require_served,
         refusal::Refusal,
         secret::Password,
@@ -66,6 +71,11 @@ pub async fn begin(
     let fresh = SessionId::new()?;
     let owner = Visitor { session: fresh.clone(), ..visitor.clone() };
     let now = services.now();
+    let step = if answers.is_none() && is_settled(services, &account.key).await? {
+        Step::Methods(methods::overview(account.key.clone(), None))
+    } else {
+        Step::Questions { account: account.key.clone() }
+    };
     let flow = Flow {
         nonce: random()?,
         started_at: now,
@@ -73,7 +83,8 @@ pub async fn begin(
         username: account.qualified_name(),
         domain: who.domain,
         proved: Vec::new(),
-        step: Step::Questions { account: account.key.clone() },
+        parked: Vec::new(),
+        step,
     };
     let batch = services.store.batch().put(&visitor.key(Kind::Enroll), &flow.moved(now));
     batch.insert(&owner.key(Kind::Enroll), &flow).commit().await?;
@@ -89,6 +100,45 @@ pub async fn begin(
             keep(services, &owner, account, answers).await?;
             Ok(Next::Moved(Some(fresh)))
         }
+    }
+}
+
+/// Whether a person has enrolled before and has nothing to do but to look after the ways of proving themselves. Who is
+/// locked out has to enroll again.
+async fn is_settled(services: &Services, account: &AccountKey) -> Result<bool, Error> {
+    let settings = services.settings.load_full();
+    if !methods::are_offered(&settings) {
+        return Ok(false);
+    }
+    let subject = Subject::Known(account.clone());
+    let lockout = settings.security.wrong_answers_until_lockout;
+    let tally = services.store.find::<Tally>(&subject).await?;
+    if tally.is_some_and(|tally| tally.is_locked(lockout)) {
+        return Ok(false);
+    }
+    let enrollment = services.store.find::<Enrollment>(account).await?;
+    Ok(enrollment.is_some_and(|enrollment| {
+        !enrollment.automatic && (!settings.methods.questions || enrollment.has(Factor::Questions))
+    }))
+}
+
+/// The address that is kept from now on, whether it is confirmed, and the one that has to be confirmed first.
+fn address(
+    services: &Services,
+    old: Option<&Enrollment>,
+    given: Option<&EmailAddress>,
+) -> (Option<EmailAddress>, bool, Option<EmailAddress>) {
+    let settings = services.settings.load();
+    let known = old.and_then(|old| old.email.clone());
+    let is_confirmed = old.is_some_and(|old| old.email_confirmed);
+    match given {
+        Some(given) if known.as_ref() == Some(given) && is_confirmed => (known, true, None),
+        Some(given)
+            if settings.enroll.confirm_email && services.notifier.delivers(&settings, Channel::Mail) =>
+        {
+            (known, is_confirmed, Some(given.clone()))
+        }
+        given => (given.cloned(), false, None),
     }
 }
 
@@ -138,7 +188,7 @@ async fn keep(
     answers: Answers,
 ) -> Result<(), Error> {
     let key = visitor.key(Kind::Enroll);
-    let cost = prove::hash_cost(services);
+    let cost = answer::hash_cost(services);
     let mut questions = Vec::with_capacity(answers.pairs.len());
     for (question, answer) in answers.pairs {
         let (salt, keys) = (random()?, Arc::clone(&services.keys));
@@ -150,6 +200,7 @@ async fn keep(
         questions.push(EnrolledQuestion { question, hash });
     }
     let subject = Subject::Known(account.key.clone());
+    let settings = services.settings.load_full();
     let done = write::audit(services, visitor, Kind::Enroll, Outcome::Success, &account, "");
     loop {
         let Some(flow) = services.store.find::<Flow>(&key).await? else {
@@ -161,11 +212,17 @@ async fn keep(
         }
         let old = services.store.find::<Enrollment>(&account.key).await?;
         let now = services.now();
+        let (email, email_confirmed, new_address) =
+            address(services, old.as_deref(), answers.email.as_ref());
         let enrollment = Enrollment {
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
             automatic: false,
-            email: answers.email.clone(),
+            email,
+            email_confirmed,
+            app: old.as_ref().and_then(|old| old.app.clone()),
+            passkeys: old.as_ref().map(|old| old.passkeys.clone()).unwrap_or_default(),
+            recovery_codes: old.as_ref().and_then(|old| old.recovery_codes.clone()),
             language: visitor.language.clone(),
             enrolled_at: now,
             reset_at: old.as_ref().and_then(|old| old.reset_at),
@@ -177,7 +234,19 @@ async fn keep(
         let cleared_lockout = tally.locked_at.is_some();
         tally.forgive_answers();
         tally.forgive_codes();
-        let step = Step::Finished(Ending::Enrolled { cleared_lockout });
+        let mut dispatch = None;
+        let step = if let Some(address) = new_address {
+            let (occasion, known) = (Occasion::of(&flow, Kind::Enroll), (&account, Some(&enrollment)));
+            let made = Dispatch::to_address(services, visitor, occasion, known, &address, 0)?;
+            let adding = Some(Adding::Address(NewAddress { address, awaited: made.step.clone() }));
+            dispatch = Some(made);
+            let overview = methods::overview(account.key.clone(), Some(cleared_lockout));
+            Step::Methods(Methods { adding, ..overview })
+        } else if methods::are_offered(&settings) {
+            Step::Methods(methods::overview(account.key.clone(), Some(cleared_lockout)))
+        } else {
+            Step::Finished(Ending::Enrolled { cleared_lockout })
+        };
         let finished = Flow { step, touched_at: now, ..flow.clone().into_inner() };
         let batch = services
             .store
@@ -187,9 +256,10 @@ async fn keep(
             .replace(&key, &flow, &finished);
         // Whoever put another address in place of it must not be the only one to hear of that.
         let former =
-            old.as_ref().and_then(|old| old.email.clone()).filter(|old| Some(old) != answers.email.as_ref());
+            old.as_ref().and_then(|old| old.email.clone()).filter(|old| Some(old) != enrollment.email.as_ref());
         let page_language = visitor.language.as_deref();
         let batch = outbox::record_with(services, batch, &done, page_language, former);
+        let batch = dispatch.iter().fold(batch, |batch, dispatch| dispatch.added_to(batch));
         match batch.commit().await {
             Ok(()) => return Ok(()),
             Err(store::Error::Conflict) => {}

@@ -2,7 +2,9 @@
 
 use super::{
     Error, Next, Services, Visitor, attempt,
-    code::{self, Dispatch, Occasion},
+    code,
+    dispatch::{Dispatch, Occasion},
+    held,
     prove::{self, Way},
     random,
 };
@@ -47,7 +49,10 @@ pub async fn begin_proof(
     let way = account.as_ref().and_then(|_| prove::way(&settings, enrollment.as_ref()));
     let mut begun = Begun::at(services, visitor, kind, who.clone()).await?;
     let mut dispatch = None;
-    begun.flow.step = if first_factor(services, &who, account.as_ref(), way) == Factor::Code {
+    let first = first_factor(services, &who, account.as_ref(), way);
+    begun.flow.step = if first.is_held() {
+        held::step(services, first, subject.clone(), enrollment.as_ref())?
+    } else if first == Factor::Code {
         let occasion = Occasion::of(&begun.flow, kind);
         let known = (account.as_ref(), enrollment.as_ref());
         let made = Dispatch::prepare(services, visitor, occasion, subject.clone(), known, 0)?;
@@ -58,7 +63,7 @@ pub async fn begin_proof(
         let enrolled = enrollment.filter(|_| way == Some(Way::Enrolled));
         let first = account
             .zip(enrolled)
-            .and_then(|(account, enrollment)| prove::first_question(account.key, &enrollment));
+            .and_then(|(account, enrollment)| prove::first_question(&account.key, &enrollment));
         let (question, asked) = first.unwrap_or_else(|| (decoy(services, &who), Asked::Decoy));
         let total = settings.enroll.questions as usize;
         Step::Question(Questions { subject: subject.clone(), question, total, asked, tried: Vec::new() })
@@ -72,7 +77,7 @@ pub async fn begin_proof(
     let judge = |tally: &mut Tally| match tally.spend_start(limit, now) {
         Allowance::Wait(wait) => Some(Refusal::RateLimited { seconds: wait.as_secs() }),
         _ if no_enrollment => Some(Refusal::EnrollmentMissing),
-        _ if dispatch.is_some() => code::closed(tally, lockout, now),
+        _ if first != Factor::Questions => code::closed(tally, lockout, now),
         _ if tally.is_locked(lockout) => Some(Refusal::RegainLockout),
         _ => None,
     };
@@ -96,7 +101,6 @@ fn first_factor(
     way: Option<Way>,
 ) -> Factor {
     let settings = services.settings.load();
-    let first = |way| prove::factors(&settings, way).first().copied().unwrap_or(Factor::Questions);
     let way = way.unwrap_or_else(|| {
         // Where those without an enrollment have a way of their own, a name that doesn't exist is on one or the other,
         // always on the same: neither tells that it exists.
@@ -105,7 +109,7 @@ fn first_factor(
         let on_either = account.is_none() && settings.codes.enroll_automatically();
         if on_either && hash[0].is_multiple_of(2) { Way::Automatic } else { Way::Enrolled }
     });
-    first(way)
+    prove::first_factor(&settings, way)
 }
 
 /// Begins a change: nothing is looked up before both passwords are there.
@@ -138,6 +142,7 @@ impl Begun {
             username: who.typed,
             domain: who.domain,
             proved: Vec::new(),
+            parked: Vec::new(),
             step: Step::Credentials,
         };
         let key = visitor.key(kind);

@@ -3,12 +3,16 @@
 //! Every step that writes is one durable batch of the store, with its audit event in it. What was proved is kept in
 //! the flow's step, which only the function that did the proving can set.
 
+pub mod answer;
 pub mod attempt;
 pub mod change;
 pub mod code;
+mod dispatch;
 pub mod enroll;
 pub mod hashing;
+pub mod held;
 pub mod identify;
+pub mod methods;
 pub mod outbox;
 pub mod prove;
 pub mod remind;
@@ -35,6 +39,7 @@ use crate::{
         refusal::{Refusal, Service},
     },
     notify::Notifier,
+    passkeys::Passkeys,
     settings::Settings,
     store::{
         self, Found, SessionKey, Store,
@@ -60,6 +65,8 @@ pub struct Services {
     pub settings: ArcSwap<Settings>,
     /// Who composes and delivers messages.
     pub notifier: Notifier,
+    /// Who asks for passkeys; nobody if the pages have no host name.
+    pub passkeys: Option<Passkeys>,
     /// The sender's memory.
     pub outbox: outbox::Outbox,
     /// One turn at a time for those who are counted against.

@@ -130,7 +130,7 @@ pub(super) fn errand(
         task: Task::Send {
             channel: message.channel(),
             recipient,
-            sealed: seal::seal(&services.keys.outbox, &plain)?,
+            sealed: seal::seal(&services.keys.outbox, b"", &plain)?,
         },
     })
 }
@@ -408,7 +408,7 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
 }
 
 fn opened(services: &Services, sealed: &str) -> Option<Message> {
-    let plain = seal::open(&services.keys.outbox, sealed).ok()?;
+    let plain = seal::open(&services.keys.outbox, b"", sealed).ok()?;
     serde_json::from_slice(&plain).ok()
 }
 
@@ -444,7 +444,7 @@ async fn spend(
     let settings = services.settings.load_full();
     let limits = &settings.limits;
     let mut counts = Vec::new();
-    if topic == Topic::Code {
+    if topic.has_code() {
         let caps = (limits.codes_per_recipient_per_hour, limits.codes_per_recipient_per_day);
         counts.push((*recipient, caps, "too_many_to_one"));
     }

@@ -1,29 +1,27 @@
-//! Proving who one is: what is to be proved, in which order, and what comes of it. And the questions: one a page,
-//! always in the same order, the next only after a right answer.
+//! Proving who one is: what is to be proved, in which order, in what other ways, and what comes of it.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 use super::{
-    Error, Next, Services, Visitor, attempt, code, event, outbox, random, session::SessionId, unlock, write,
+    Error, Next, Services, Visitor, attempt, code, event, held, outbox, session::SessionId, unlock, write,
 };
 use crate::{
     domain::{
-        account::{Account, AccountKey},
-        answer::{Answer, AnswerHash, HashCost},
+        account::{Account, AccountKey, ObjectGuid},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
         enrollment::{Enrollment, Question},
         field::{Field, Problem, Problems},
         flow::{Asked, Factor, Flow, Kind, Questions, Step},
-        lockout::{Allowance, Subject, Tally},
+        lockout::{Subject, Tally},
         permission::require_served,
         refusal::Refusal,
     },
-    settings::{Order, Settings},
+    settings::Settings,
     store::{self, Batch, Found},
 };
 
-/// Marks of wrong answers kept for a question; the largest lockout limit.
+/// Marks of wrong tries kept for a step; the largest lockout limit.
 const MOST_MARKS: usize = 100;
 
 /// What a proof is good for: a reset.
@@ -65,7 +63,7 @@ impl<Purpose> Verified<Purpose> {
 /// How someone can prove who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
-    /// By the questions of an enrollment, and a code if there are codes.
+    /// By what they enrolled, and a code if there are codes.
     Enrolled,
     /// By a code alone.
     Automatic,
@@ -73,21 +71,27 @@ pub(super) enum Way {
 
 /// The way for someone with that enrollment, or without one.
 pub(super) fn way(settings: &Settings, enrollment: Option<&Enrollment>) -> Option<Way> {
-    match enrollment {
-        Some(enrollment) if !enrollment.automatic => {
-            (!enrollment.questions.is_empty()).then_some(Way::Enrolled)
-        }
-        _ => settings.codes.enroll_automatically().then_some(Way::Automatic),
+    let has_own = enrollment
+        .is_some_and(|enrollment| settings.ways().into_iter().any(|factor| enrollment.has(factor)));
+    if has_own {
+        return Some(Way::Enrolled);
+    }
+    settings.codes.enroll_automatically().then_some(Way::Automatic)
+}
+
+/// How much is to be proved on that way.
+const fn needed(settings: &Settings, way: Way) -> usize {
+    match way {
+        Way::Enrolled => settings.needed(),
+        Way::Automatic => 1,
     }
 }
 
-/// What is to be proved on that way, in order.
-pub(super) fn factors(settings: &Settings, way: Way) -> &'static [Factor] {
-    match (way, settings.order()) {
-        (Way::Automatic, _) => &[Factor::Code],
-        _ if !settings.codes.are_on() => &[Factor::Questions],
-        (Way::Enrolled, Order::QuestionsFirst) => &[Factor::Questions, Factor::Code],
-        (Way::Enrolled, Order::CodeFirst) => &[Factor::Code, Factor::Questions],
+/// What is to be proved first, on that way.
+pub(super) fn first_factor(settings: &Settings, way: Way) -> Factor {
+    match way {
+        Way::Enrolled => settings.ways().first().copied().unwrap_or(Factor::Questions),
+        Way::Automatic => Factor::Code,
     }
 }
 
@@ -99,13 +103,108 @@ pub(super) struct Person {
     pub enrollment: Option<Enrollment>,
 }
 
+impl Person {
+    /// What else they can prove, in order. Whether a code can be sent to them is found out when it is to be sent.
+    fn more(&self, settings: &Settings, proved: &[Factor]) -> Vec<Factor> {
+        let has = |factor| {
+            factor == Factor::Code || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.has(factor))
+        };
+        settings.ways().into_iter().filter(|factor| !proved.contains(factor) && has(*factor)).collect()
+    }
+}
+
+/// Who a step is about, as directory and store have it now.
+pub(super) struct Present {
+    /// The account; none for a name that nobody has.
+    pub account: Option<Account>,
+    /// Its enrollment.
+    pub enrollment: Option<Found<Enrollment>>,
+}
+
+/// Looks the person up. One search for every name, whether an account has it or not.
+pub(super) async fn look_up(services: &Services, subject: &Subject) -> Result<Present, Error> {
+    match subject {
+        Subject::Known(key) => Ok(Present {
+            account: services.directory(&key.domain)?.load(key.guid).await?,
+            enrollment: services.store.find::<Enrollment>(key).await?,
+        }),
+        Subject::Unknown { domain, name } => {
+            services.directory(domain)?.load(ObjectGuid::from_bytes(*name)).await?;
+            Ok(Present { account: None, enrollment: None })
+        }
+    }
+}
+
+/// In what other ways the person may prove themselves at this step. Before anything is proved these are the same for
+/// every name: those that show nothing of an account and send nothing.
+pub(super) fn alternatives(
+    settings: &Settings,
+    flow: &Flow,
+    enrollment: Option<&Enrollment>,
+) -> Vec<Factor> {
+    let Some(current) = flow.step.factor() else { return Vec::new() };
+    let is_offered = |factor: Factor| {
+        if flow.proved.is_empty() {
+            factor.is_held() || flow.parked(factor).is_some()
+        } else {
+            factor == Factor::Code || enrollment.is_some_and(|enrollment| enrollment.has(factor))
+        }
+    };
+    let ways = settings.ways().into_iter();
+    ways.filter(|way| *way != current && !flow.proved.contains(way) && is_offered(*way)).collect()
+}
+
+/// Goes to another way of proving; the step that is left can be come back to.
+pub async fn switch(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    seen: &Flow,
+    factor: Factor,
+) -> Result<Next, Error> {
+    let Some(subject) = seen.step.subject() else { return Ok(Next::Moved(None)) };
+    let _turn = services.turns.of(subject).await;
+    let found = look_up(services, subject).await?;
+    let flow = services.store.find::<Flow>(&visitor.key(kind)).await?;
+    let Some(flow) = flow.filter(|flow| flow.nonce == seen.nonce && flow.step.subject() == Some(subject))
+    else {
+        return Ok(Next::Moved(None));
+    };
+    let settings = services.settings.load_full();
+    if !alternatives(&settings, &flow, found.enrollment.as_deref()).contains(&factor) {
+        return Ok(Next::Moved(None));
+    }
+    let mut step = None;
+    let flow = flow.revised(|flow| {
+        flow.park();
+        step = flow.unpark(factor);
+    });
+    let step = match (step, factor) {
+        (Some(step), _) => step,
+        (None, Factor::App | Factor::Passkey | Factor::RecoveryCode) => {
+            held::step(services, factor, subject.clone(), found.enrollment.as_deref())?
+        }
+        // Something is proved: it is known who it is.
+        (None, Factor::Code | Factor::Questions) => {
+            let Subject::Known(account) = subject.clone() else { return Ok(Next::Moved(None)) };
+            let person = Person { account, enrollment: found.enrollment.map(Found::into_inner) };
+            return ask(services, visitor, kind, flow, person, &[factor], |_| ()).await;
+        }
+    };
+    let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
+    match services.store.batch().replace(&visitor.key(kind), &flow, &next).commit().await {
+        Ok(()) | Err(store::Error::Conflict) => Ok(Next::Moved(None)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// One thing more was proved. What is left to be proved comes next; if nothing is, what was asked for. `settle` is what
 /// becomes of the count.
 pub(super) async fn go_on(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: &Found<Flow>,
+    flow: Found<Flow>,
     person: Person,
     factor: Factor,
     settle: impl Fn(&mut Tally),
@@ -114,214 +213,82 @@ pub(super) async fn go_on(
     let Some(way) = way(&settings, person.enrollment.as_ref()) else {
         return Err(Error::Refused(Refusal::SessionExpired));
     };
-    let mut proved = flow.proved.clone();
-    proved.push(factor);
-    match factors(&settings, way).iter().find(|factor| !proved.contains(factor)) {
-        None => complete(services, visitor, kind, flow, person, settle).await,
-        Some(Factor::Code) => code::ask(services, visitor, kind, flow, proved, person, settle).await,
-        Some(Factor::Questions) => {
-            let subject = Subject::Known(person.account.clone());
-            let total = person.enrollment.as_ref().map_or(0, |enrollment| enrollment.questions.len());
-            let first = person.enrollment.and_then(|enrollment| first_question(person.account, &enrollment));
-            let Some((question, asked)) = first else {
-                return Err(Error::Refused(Refusal::SessionExpired));
-            };
-            let step = Step::Question(Questions {
-                subject: subject.clone(),
-                question,
-                total,
-                asked,
-                tried: Vec::new(),
-            });
-            let next = Flow { step, proved, touched_at: services.now(), ..flow.clone().into_inner() };
-            attempt::count_with(services, &subject, settle, |batch, ()| {
-                batch.replace(&visitor.key(kind), flow, &next)
-            })
-            .await?;
-            Ok(Next::Moved(None))
-        }
+    let flow = flow.revised(|flow| {
+        flow.proved.push(factor);
+        flow.parked.retain(|step| step.factor() != Some(factor));
+    });
+    if flow.proved.len() >= needed(&settings, way) {
+        return complete(services, visitor, kind, &flow, person, settle).await;
     }
+    let more = person.more(&settings, &flow.proved);
+    ask(services, visitor, kind, flow, person, &more, settle).await
 }
 
-/// The first question of an enrollment.
-pub(super) fn first_question(account: AccountKey, enrollment: &Enrollment) -> Option<(Question, Asked)> {
-    let question = enrollment.questions.first()?.question.clone();
-    Some((question, Asked::Enrolled { account, enrolled_at: enrollment.enrolled_at, index: 0 }))
-}
-
-/// Takes an answer to the question that the flow stands at. The subject's turn is held to the end: of two equal
-/// answers (a double click) the second finds the first one's outcome.
-pub async fn answer(
+/// Asks for the first of these that can be asked for.
+async fn ask(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: &Flow,
-    answer: Answer,
+    flow: Found<Flow>,
+    person: Person,
+    more: &[Factor],
+    settle: impl Fn(&mut Tally),
 ) -> Result<Next, Error> {
-    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
-    let subject = questions.subject.clone();
-    let _turn = services.turns.of(&subject).await;
-    let Some((flow, enrollment)) = present(services, visitor, kind, flow, questions).await? else {
-        return Ok(Next::Moved(None));
-    };
-    let Step::Question(questions) = &flow.step else { return Ok(Next::Moved(None)) };
-    let mark = mark(services, &flow, questions, &answer);
-    if questions.tried.contains(&mark) {
-        return Ok(wrong());
-    }
-    spend(services, visitor, kind, &flow, &subject).await?;
-
-    let compared = compare(services, questions, enrollment.as_ref(), answer).await;
-    let (right, renewed) = match compared {
-        Ok(compared) => compared,
+    let subject = Subject::Known(person.account.clone());
+    let account = match served(services, kind, &person).await {
+        Ok(account) => account,
         Err(error) => {
-            // Nothing was compared, so nothing was learned: the try is given back.
-            attempt::count(services, &subject, Tally::refund_answer).await?;
+            attempt::count(services, &subject, &settle).await?;
             return Err(error);
         }
     };
-    match (&questions.asked, enrollment) {
-        (Asked::Enrolled { account, enrolled_at, index }, Some(enrollment)) if right => {
-            let at =
-                Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
-            let enrollment = renew(services, account, enrollment, *index, renewed).await?;
-            let Some(next) = enrollment.questions.get(index + 1) else {
-                let person = Person { account: account.clone(), enrollment: Some(enrollment) };
-                let settle = Tally::refund_answer;
-                return go_on(services, visitor, kind, &flow, person, Factor::Questions, settle).await;
-            };
-            let (question, total) = (next.question.clone(), enrollment.questions.len());
-            let next = Questions { subject: subject.clone(), question, total, asked: at, tried: Vec::new() };
-            let step = Step::Question(next);
-            let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
-            attempt::count_with(services, &subject, Tally::refund_answer, |batch, ()| {
-                batch.replace(&visitor.key(kind), &flow, &next)
-            })
-            .await?;
-            Ok(Next::Moved(None))
-        }
-        _ => refuse_wrong(services, visitor, kind, &flow, &subject, mark).await,
-    }
-}
-
-fn wrong() -> Next {
-    Next::Wrong(Problems::of(Field::AnswerOnly, Problem::AnswerWrong), None)
-}
-
-/// Flow and enrollment as they are now that it is this answer's turn; `None` if the flow has moved on.
-async fn present(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    seen: &Flow,
-    questions: &Questions,
-) -> Result<Option<(Found<Flow>, Option<Found<Enrollment>>)>, Error> {
-    let key = visitor.key(kind);
-    let Some(flow) = services.store.find::<Flow>(&key).await? else { return Ok(None) };
-    match &flow.step {
-        Step::Question(current) if flow.nonce == seen.nonce && current.asked == questions.asked => {}
-        _ => return Ok(None),
-    }
-    let Asked::Enrolled { account, enrolled_at, .. } = &questions.asked else {
-        return Ok(Some((flow, None)));
-    };
-    match services.store.find::<Enrollment>(account).await? {
-        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Ok(Some((flow, Some(enrollment)))),
-        // Enrolled again, or deleted, since the flow began.
-        _ => {
-            services.store.batch().remove(&key, &flow).commit().await?;
-            Err(Error::Refused(Refusal::SessionExpired))
-        }
-    }
-}
-
-/// The mark of an answer in this flow, by which the same wrong one is known again.
-fn mark(services: &Services, flow: &Flow, questions: &Questions, answer: &Answer) -> [u8; 8] {
-    let index = match &questions.asked {
-        Asked::Enrolled { index, .. } => *index as u64,
-        Asked::Decoy => 0,
-    };
-    attempt::mark(services, flow, &index.to_be_bytes(), answer.bytes())
-}
-
-/// Spends one try, durably, before anything is compared.
-async fn spend(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-    subject: &Subject,
-) -> Result<(), Error> {
-    let limit = services.settings.load().security.wrong_answers_until_lockout;
-    let now = services.now();
-    let allowance = attempt::count(services, subject, |tally| tally.spend_answer(limit, now)).await?;
-    if allowance == Allowance::Granted {
-        return Ok(());
-    }
-    services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
-    Err(Error::Refused(Refusal::RegainLockout))
-}
-
-/// Compares the answer; for a decoy with a hash that no answer has, so that it takes as long. With a right answer
-/// comes a new hash, if the old one was made at another cost.
-async fn compare(
-    services: &Services,
-    questions: &Questions,
-    enrollment: Option<&Found<Enrollment>>,
-    answer: Answer,
-) -> Result<(bool, Option<AnswerHash>), Error> {
-    let cost = hash_cost(services);
-    let hash = match (&questions.asked, enrollment) {
-        (Asked::Enrolled { index, .. }, Some(enrollment)) => {
-            enrollment.questions.get(*index).map(|question| question.hash.clone())
-        }
-        _ => None,
-    }
-    .unwrap_or_else(|| AnswerHash::decoy(cost));
-    let salt = random()?;
-    let keys = Arc::clone(&services.keys);
-    let compared = services
-        .hashing
-        .run(move || {
-            let right = hash.matches(&answer, &keys.pepper)?;
-            let renewed = if right && hash.is_outdated(cost) {
-                Some(AnswerHash::make(&answer, salt, cost, &keys.pepper)?)
-            } else {
-                None
-            };
-            Ok((right, renewed))
+    for (index, factor) in more.iter().enumerate() {
+        let step = match factor {
+            Factor::Code => {
+                let dispatch = code::prepare(services, visitor, kind, &flow, (&account, &person));
+                let dispatch = match dispatch {
+                    Ok(dispatch) => dispatch,
+                    Err(error) => {
+                        attempt::count(services, &subject, &settle).await?;
+                        return Err(error);
+                    }
+                };
+                let is_last = index + 1 == more.len();
+                if dispatch.refused == Some(Refusal::CodeUndeliverable) && !is_last {
+                    continue;
+                }
+                return code::ask(services, visitor, kind, &flow, person, dispatch, settle).await;
+            }
+            Factor::Questions => {
+                let total = person.enrollment.as_ref().map_or(0, |enrollment| enrollment.questions.len());
+                let first = person.enrollment.as_ref().and_then(|e| first_question(&person.account, e));
+                let Some((question, asked)) = first else { continue };
+                Step::Question(Questions {
+                    subject: subject.clone(),
+                    question,
+                    total,
+                    asked,
+                    tried: Vec::new(),
+                })
+            }
+            held => held::step(services, *held, subject.clone(), person.enrollment.as_ref())?,
+        };
+        let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
+        attempt::count_with(services, &subject, settle, |batch, ()| {
+            batch.replace(&visitor.key(kind), &flow, &next)
         })
         .await?;
-    compared.map_err(|e: crate::domain::answer::HashFault| Error::Internal(e.to_string()))
+        return Ok(Next::Moved(None));
+    }
+    attempt::count(services, &subject, settle).await?;
+    Err(Error::Refused(Refusal::MethodsMissing))
 }
 
-/// The cost of new hashes.
-pub(super) fn hash_cost(services: &Services) -> HashCost {
-    let settings = services.settings.load();
-    HashCost {
-        memory_kib: settings.security.hash_memory_kib,
-        passes: settings.security.hash_passes,
-        lanes: settings.security.hash_lanes,
-    }
-}
-
-/// Keeps a hash made at the present cost in the place of the old one.
-async fn renew(
-    services: &Services,
-    account: &AccountKey,
-    enrollment: Found<Enrollment>,
-    index: usize,
-    renewed: Option<AnswerHash>,
-) -> Result<Enrollment, Error> {
-    let Some(hash) = renewed else { return Ok(enrollment.into_inner()) };
-    let mut better = enrollment.clone().into_inner();
-    if let Some(question) = better.questions.get_mut(index) {
-        question.hash = hash;
-    }
-    match services.store.batch().replace(account, &enrollment, &better).commit().await {
-        Ok(()) | Err(store::Error::Conflict) => Ok(better),
-        Err(error) => Err(error.into()),
-    }
+/// The first question of an enrollment.
+pub(super) fn first_question(account: &AccountKey, enrollment: &Enrollment) -> Option<(Question, Asked)> {
+    let question = enrollment.questions.first()?.question.clone();
+    let account = account.clone();
+    Some((question, Asked::Enrolled { account, enrolled_at: enrollment.enrolled_at, index: 0 }))
 }
 
 /// All was proved, which clears the count. Only now is it said whether the account is served; then comes what was asked
@@ -338,6 +305,7 @@ pub(super) async fn complete(
     let clear = |tally: &mut Tally| {
         settle(tally);
         tally.forgive_answers();
+        tally.forgive_codes();
     };
     // What was proved belongs to a session that nobody could have planted or seen before.
     let fresh = SessionId::new()?;
@@ -380,6 +348,10 @@ fn enroll(services: &Services, visitor: &Visitor, account: &Account, now: Timest
         questions: Vec::new(),
         automatic: true,
         email: None,
+        email_confirmed: false,
+        app: None,
+        passkeys: Vec::new(),
+        recovery_codes: None,
         language: None,
         enrolled_at: now,
         reset_at: None,
@@ -400,47 +372,60 @@ pub(super) async fn served(services: &Services, kind: Kind, person: &Person) -> 
     Ok(found)
 }
 
-/// The answer was wrong: the count stands, and the last of them locks.
-async fn refuse_wrong(
+/// Something was wrong, and a try was spent on it: the count stands, and the last of them ends the flow. `close` says
+/// whether it was the last.
+pub(super) async fn refuse_wrong(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
-    subject: &Subject,
-    mark: [u8; 8],
+    (subject, mark): (&Subject, [u8; 8]),
+    (field, problem): (Field, Problem),
+    close: impl Fn(&mut Tally) -> Option<Refusal>,
 ) -> Result<Next, Error> {
-    let limit = services.settings.load().security.wrong_answers_until_lockout;
-    let now = services.now();
-    let who = (flow.username.as_str(), &flow.domain);
-    let code = Problem::AnswerWrong.code();
-    let mut failure = event(services, visitor, kind, Outcome::Failure, who, code);
-    if let Subject::Known(account) = subject {
-        failure.account = Some(account.guid);
-    }
-    let mut marked = Flow { touched_at: now, ..flow.clone().into_inner() };
-    if let Step::Question(questions) = &mut marked.step {
-        questions.tried.push(mark);
+    let failure = failure(services, visitor, kind, flow, subject, problem);
+    let mut marked = Flow { touched_at: services.now(), ..flow.clone().into_inner() };
+    if let Some(tried) = marked.step.tried_mut() {
+        tried.push(mark);
         // Without a lockout there is no end to them: the latest few matter.
-        let excess = questions.tried.len().saturating_sub(MOST_MARKS);
-        questions.tried.drain(..excess);
+        let excess = tried.len().saturating_sub(MOST_MARKS);
+        tried.drain(..excess);
     }
     let key = visitor.key(kind);
     let failed = (&failure, visitor.language.as_deref());
-    let lock = |tally: &mut Tally| tally.lock_if_spent(limit, now);
-    let (locks, moved) = attempt::count_with(services, subject, lock, |batch, &locks| {
-        let batch = wrong_answer(services, batch, failed, locks);
-        if locks { batch.remove(&key, flow) } else { batch.replace(&key, flow, &marked) }
+    let locks = |refusal: &Option<Refusal>| *refusal == Some(Refusal::RegainLockout);
+    let (refusal, moved) = attempt::count_with(services, subject, close, |batch, refusal| {
+        let batch = wrong(services, batch, failed, locks(refusal));
+        if refusal.is_some() { batch.remove(&key, flow) } else { batch.replace(&key, flow, &marked) }
     })
     .await?;
     if !moved {
         // The flow was written in between (a page looked at again): the events must not be lost with it.
-        wrong_answer(services, services.store.batch(), failed, locks).commit().await?;
+        wrong(services, services.store.batch(), failed, locks(&refusal)).commit().await?;
     }
-    if locks { Err(Error::Refused(Refusal::RegainLockout)) } else { Ok(wrong()) }
+    let again = Next::Wrong(Problems::of(field, problem), None);
+    refusal.map_or(Ok(again), |refusal| Err(Error::Refused(refusal)))
 }
 
-/// The events of a wrong answer or code.
-pub(super) fn wrong_answer<'a>(
+/// The event of something that was not taken.
+pub(super) fn failure(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Flow,
+    subject: &Subject,
+    problem: Problem,
+) -> Event {
+    let who = (flow.username.as_str(), &flow.domain);
+    let account = match subject {
+        Subject::Known(account) => Some(account.guid),
+        Subject::Unknown { .. } => None,
+    };
+    Event { account, ..event(services, visitor, kind, Outcome::Failure, who, problem.code()) }
+}
+
+/// The events of something wrong.
+fn wrong<'a>(
     services: &'a Services,
     batch: Batch<'a>,
     (failure, page_language): (&Event, Option<&str>),

@@ -1,16 +1,23 @@
 //! What a visitor is shown where they are.
 
-use super::{Error, Place, Services, Visitor, code, enroll, locate, settle};
 use std::time::Duration;
 
-use crate::domain::{
-    account::Account,
-    enrollment::{Enrollment, Question},
-    flow::{Asked, Awaited, Ending, Flow, Kind, Step},
-    password_rules::PasswordPolicy,
-    refusal::{Refusal, Service},
+use zeroize::Zeroizing;
+
+use super::{Error, Place, Services, Visitor, code, enroll, held, locate, methods, prove, settle};
+use crate::{
+    domain::{
+        account::Account,
+        enrollment::{Enrollment, Question},
+        flow::{self, Asked, Awaited, Ending, Factor, Flow, Kind, MethodChange, Methods, Step},
+        lockout::Subject,
+        password_rules::PasswordPolicy,
+        refusal::{Refusal, Service},
+        secret::SecretText,
+    },
+    settings::Characters,
+    store::Found,
 };
-use crate::{settings::Characters, store::Found};
 
 /// The page of a step.
 #[derive(Debug)]
@@ -28,6 +35,13 @@ pub enum View {
     },
     /// A verification code.
     Code(Code),
+    /// Something the person holds; of a passkey, what the browser is given.
+    Held {
+        /// What.
+        factor: Factor,
+        /// The passkey's options, as JSON.
+        options: Option<String>,
+    },
     /// A new password for a proven account.
     NewPassword(Box<Account>),
     /// Questions and answers for a proven account, and what it had before.
@@ -37,13 +51,57 @@ pub enum View {
         /// The present enrollment.
         present: Option<Enrollment>,
     },
+    /// The ways of proving oneself.
+    Methods(Box<Ways>),
+    /// What is being added to them.
+    Adding(Adding),
     /// Old and new password, for the name as typed.
     Credentials {
         /// As typed.
         username: String,
     },
     /// It is done.
-    Finished(Ending),
+    Finished {
+        /// How it ended.
+        ending: Ending,
+        /// A recovery code was used for it.
+        used_recovery_code: bool,
+    },
+}
+
+/// The ways of proving oneself, of a person who has proved the password.
+#[derive(Debug)]
+pub struct Ways {
+    /// `DOMAIN\name`.
+    pub account: String,
+    /// The enrollment.
+    pub enrollment: Enrollment,
+    /// What was done last.
+    pub done: Option<MethodChange>,
+    /// In how many ways a reset or unlock can be proved with these, a code included if it can be sent.
+    pub usable: usize,
+    /// Where a code would go, masked.
+    pub destinations: Vec<String>,
+    /// How many are needed.
+    pub needed: usize,
+}
+
+/// Something that is being added to the ways of proving oneself.
+#[derive(Debug)]
+pub enum Adding {
+    /// The e-mail address; a code was sent there.
+    Address(Code),
+    /// An authenticator app.
+    App {
+        /// What its QR code says.
+        address: Zeroizing<String>,
+        /// Its secret, to be typed.
+        typed: Zeroizing<String>,
+    },
+    /// A passkey; what the browser is given, as JSON.
+    Passkey(String),
+    /// Recovery codes.
+    RecoveryCodes(Vec<SecretText>),
 }
 
 /// What is told about a code that is awaited.
@@ -68,6 +126,15 @@ pub struct Shown {
     pub view: View,
     /// What the form's token is bound to.
     pub tag: String,
+    /// In what other ways the person may prove themselves.
+    pub alternatives: Vec<Factor>,
+}
+
+impl Shown {
+    /// The first page.
+    pub fn start() -> Self {
+        Self { view: View::Start, tag: START_TAG.into(), alternatives: Vec::new() }
+    }
 }
 
 /// The tag of the first page.
@@ -81,6 +148,8 @@ pub fn tag(flow: &Flow) -> String {
             Asked::Decoy => "q0".into(),
         },
         Step::Code(awaited) => format!("k{}", awaited.resent),
+        Step::Held(held) => format!("h{}", held.factor.as_str()),
+        Step::Methods(methods) => format!("o{}", methods.turn),
         Step::NewPassword { .. } => "p".into(),
         Step::Questions { .. } => "e".into(),
         Step::Credentials => "c".into(),
@@ -108,14 +177,16 @@ async fn stay(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<F
 
 /// Finds out what to show. Reading only, but for a write whose result can be settled now, and the idle time.
 pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<Shown, Error> {
-    let start = || Shown { view: View::Start, tag: START_TAG.into() };
     let mut place = locate(services, visitor, kind).await?;
     if let Place::UnderWay(flow) = &place
         && matches!(flow.step, Step::Writing(_))
     {
         let tag = tag(flow);
         match settle::settle(services, visitor, kind, flow).await? {
-            settle::Settled::Done(ending) => return Ok(Shown { view: View::Finished(ending), tag }),
+            settle::Settled::Done(ending) => {
+                let view = View::Finished { ending, used_recovery_code: flow.proved.contains(&Factor::RecoveryCode) };
+                return Ok(Shown { view, tag, alternatives: Vec::new() });
+            }
             settle::Settled::Open => {
                 let text = "a write is not settled yet".to_owned();
                 return Err(Error::Unavailable(Service::Outcome, text));
@@ -123,7 +194,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             settle::Settled::NotDone => place = locate(services, visitor, kind).await?,
         }
     }
-    let Place::UnderWay(flow) = place else { return Ok(start()) };
+    let Place::UnderWay(flow) = place else { return Ok(Shown::start()) };
     stay(services, visitor, kind, &flow).await;
     let tag = tag(&flow);
     let view = match &flow.step {
@@ -135,6 +206,10 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             View::Question { question: questions.question.clone(), number, total: questions.total }
         }
         Step::Code(awaited) => View::Code(awaited_code(services, &flow, awaited)),
+        Step::Held(held) => View::Held {
+            factor: held.factor,
+            options: held.challenge.as_ref().map(|challenge| challenge.options.clone()),
+        },
         Step::NewPassword { account, .. } => {
             match services.directory(&account.domain)?.load(account.guid).await? {
                 Some(account) => View::NewPassword(Box::new(account)),
@@ -145,11 +220,65 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             account: flow.username.clone(),
             present: enroll::present(services, account).await?,
         },
+        Step::Methods(now) => methods_view(services, &flow, now).await?,
         Step::Credentials => View::Credentials { username: flow.username.clone() },
-        Step::Writing(_) | Step::Moved => return Ok(start()),
-        Step::Finished(ending) => View::Finished(*ending),
+        Step::Writing(_) | Step::Moved => return Ok(Shown::start()),
+        Step::Finished(ending) => View::Finished {
+            ending: *ending,
+            used_recovery_code: flow.proved.contains(&Factor::RecoveryCode),
+        },
     };
-    Ok(Shown { view, tag })
+    let alternatives = alternatives(services, &flow).await?;
+    Ok(Shown { view, tag, alternatives })
+}
+
+/// Before anything is proved no enrollment is looked at.
+async fn alternatives(services: &Services, flow: &Flow) -> Result<Vec<Factor>, Error> {
+    let enrollment = match flow.step.subject() {
+        Some(Subject::Known(account)) if !flow.proved.is_empty() => {
+            services.store.find::<Enrollment>(account).await?
+        }
+        _ => None,
+    };
+    Ok(prove::alternatives(&services.settings.load(), flow, enrollment.as_deref()))
+}
+
+async fn methods_view(services: &Services, flow: &Flow, now: &Methods) -> Result<View, Error> {
+    let account = &now.account;
+    let lost = || Error::Internal("what is being added can't be opened".into());
+    Ok(match &now.adding {
+        None => {
+            let enrollment = services.store.find::<Enrollment>(account).await?;
+            let enrollment = enrollment.ok_or(Error::Refused(Refusal::SessionExpired))?.into_inner();
+            let found = services.directory(&account.domain)?.load(account.guid).await?;
+            let found = found.ok_or(Error::Refused(Refusal::AccountNotServed))?;
+            let (usable, destinations) = methods::usable(services, &found, &enrollment);
+            View::Methods(Box::new(Ways {
+                account: flow.username.clone(),
+                enrollment,
+                done: now.done,
+                usable,
+                destinations,
+                needed: services.settings.load().needed(),
+            }))
+        }
+        Some(flow::Adding::Address(new)) => {
+            let destinations = vec![new.address.as_str().to_owned()];
+            let code = awaited_code(services, flow, &new.awaited);
+            View::Adding(Adding::Address(Code { is_sent: true, destinations, ..code }))
+        }
+        Some(flow::Adding::App(sealed)) => {
+            let secret = held::app_secret(services, account, sealed).ok_or_else(lost)?;
+            let product = &services.settings.load().general.product_name;
+            let address = secret.address(product, &flow.username);
+            View::Adding(Adding::App { address, typed: secret.typed() })
+        }
+        Some(flow::Adding::Passkey(challenge)) => View::Adding(Adding::Passkey(challenge.options.clone())),
+        Some(flow::Adding::RecoveryCodes(sealed)) => {
+            let codes = methods::recovery_codes(services, account, sealed).ok_or_else(lost)?;
+            View::Adding(Adding::RecoveryCodes(codes))
+        }
+    })
 }
 
 fn awaited_code(services: &Services, flow: &Flow, awaited: &Awaited) -> Code {

@@ -94,7 +94,7 @@ fn dated(
         Ending::Reset { .. } => enrollment.reset_at = now,
         Ending::Unlocked { .. } => enrollment.unlocked_at = now,
         Ending::Changed => enrollment.changed_at = now,
-        Ending::Enrolled { .. } => {}
+        Ending::Enrolled { .. } | Ending::MethodsKept | Ending::MethodsMissing => {}
     }
     enrollment
 }

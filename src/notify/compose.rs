@@ -113,7 +113,7 @@ impl Notifier {
         language: &str,
         facts: &'a Facts,
     ) -> Result<Draft<'a>, Fault> {
-        if topic == Topic::Code && facts.code.is_none() {
+        if topic.has_code() && facts.code.is_none() {
             return Err(Fault::Never("a message about a code has none".into()));
         }
         let texts = self.renderer.texts();
@@ -128,10 +128,10 @@ impl Draft<'_> {
     /// Draws the template of that name and fills it in; `None` if there is no such template.
     fn write(&self, file: &str, format: Format) -> Result<Option<String>, Fault> {
         let renderer = &self.notifier.renderer;
-        let topic = self.topic.as_str();
+        let (topic, folder) = (self.topic.as_str(), self.topic.folder());
         let places = [
-            format!("messages/{topic}/{file}.{}", self.language),
-            format!("messages/{topic}/{file}"),
+            format!("messages/{folder}/{file}.{}", self.language),
+            format!("messages/{folder}/{file}"),
             format!("messages/{file}"),
         ];
         let Some(template) = places.iter().find(|place| renderer.has(place)) else { return Ok(None) };
@@ -247,7 +247,7 @@ mod tests {
         for language in ["en", "de"] {
             for topic in Topic::ALL {
                 let mut facts = facts();
-                facts.code = (topic == Topic::Code).then(|| "042137".into());
+                facts.code = topic.has_code().then(|| "042137".into());
                 let mail = notifier.mail(&settings, topic, language, mary(), &facts).unwrap();
                 let html = mail.html.unwrap();
                 // Nobody came from anywhere when someone is reminded.
@@ -257,7 +257,7 @@ mod tests {
                     for told in &all[..if reminds { 2 } else { 4 }] {
                         assert!(part.contains(told), "{topic:?} {language}: {told}: {part}");
                     }
-                    assert_eq!(part.contains("042137"), topic == Topic::Code, "{part}");
+                    assert_eq!(part.contains("042137"), topic.has_code(), "{part}");
                     for left in
                         ["message.", "{", "}", "[AD_", "[TIME]", "[SOURCE_IP]", "[EVENT]", "[CODE]", "[DAYS]"]
                     {

@@ -49,6 +49,9 @@ tab! {
         change_failed: FailureAlert = FailureAlert::default();
         /// Too many wrong answers: the person can't reset or unlock here until enrolling again.
         lockout: Alert = Alert::default();
+        /// A way of proving who one is was added or taken away: an authenticator app, a passkey, recovery codes, an
+        /// e-mail address.
+        methods: Alert = Alert::default();
     }
 }
 
@@ -56,7 +59,7 @@ impl Alerts {
     /// Who is told of a topic, as addresses and words for them; `None` if nobody is.
     pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
         let (recipients, bcc) = match topic {
-            Topic::Code | Topic::EnrollReminder | Topic::ExpiryReminder => None,
+            Topic::Code | Topic::Confirmation | Topic::EnrollReminder | Topic::ExpiryReminder => None,
             Topic::Enroll => self.enroll.lists(),
             Topic::EnrollFailed => self.enroll_failed.lists(),
             Topic::Reset => self.reset.lists(),
@@ -66,6 +69,7 @@ impl Alerts {
             Topic::Change => self.change.lists(),
             Topic::ChangeFailed => self.change_failed.lists(),
             Topic::Lockout => self.lockout.lists(),
+            Topic::Methods => self.methods.lists(),
         }?;
         Some(recipients.iter().chain(bcc).map(String::as_str))
     }

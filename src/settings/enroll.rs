@@ -19,6 +19,9 @@ tab! {
         minimum_answer_length: u32 = 3, in 1..=50;
         /// Whether people are asked for an e-mail address of their own.
         ask_email: bool = false;
+        /// Whether a code is sent to that address at enrollment, and it is used for other codes only once that came
+        /// back; as soon as mail is set up.
+        confirm_email: bool = true;
         /// The questions to choose from, by language.
         question_list: QuestionLists = default_lists();
     }

@@ -9,6 +9,7 @@ pub(crate) mod form;
 mod general;
 mod limits;
 mod mail;
+mod methods;
 mod reminders;
 mod security;
 mod sms;
@@ -21,6 +22,7 @@ pub use enroll::Enroll;
 pub use general::General;
 pub use limits::Limits;
 pub use mail::{MailDelivery, MailSecurity, MailSettings};
+pub use methods::Methods;
 pub use reminders::Reminders;
 pub use security::{Profile, Security};
 pub use sms::{SmsDelivery, SmsMethod, SmsSettings};
@@ -35,6 +37,8 @@ table::tab! {
         enroll: Enroll = Enroll::default();
         /// The Security tab.
         security: Security = Security::default();
+        /// The Methods tab.
+        methods: Methods = Methods::default();
         /// The Codes tab.
         codes: Codes = Codes::default();
         /// The Limits tab.
@@ -71,6 +75,7 @@ impl Settings {
         self.sms.check_needs(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
+        self.check_methods(&mut faults);
         if self.codes.by_mail && self.mail.delivery == MailDelivery::None {
             let text = "true, but no mail is delivered: set delivery in [settings.mail]";
             faults.push(Fault::new("settings.codes.by_mail", text));

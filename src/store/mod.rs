@@ -61,6 +61,13 @@ impl<R> Found<R> {
     pub fn into_inner(self) -> R {
         self.record
     }
+
+    /// As it is to be, with the right to put it in the place of what was read.
+    #[must_use]
+    pub fn revised(mut self, revise: impl FnOnce(&mut R)) -> Self {
+        revise(&mut self.record);
+        self
+    }
 }
 
 impl<R> Deref for Found<R> {

@@ -40,6 +40,7 @@ use crate::{
     },
     jobs,
     notify::Notifier,
+    passkeys::Passkeys,
     render::Renderer,
     settings::Settings,
     store::{
@@ -194,6 +195,7 @@ impl TestApp {
             } else {
                 Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&self.shared.clock) as Arc<dyn Clock>)
             },
+            passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
             turns: Turns::default(),
         };

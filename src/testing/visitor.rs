@@ -261,7 +261,26 @@ impl Visitor {
     pub async fn enrolls(&mut self) -> Page {
         let fields = self.fills_enroll().await;
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.finishes(&fields).await
+        let page = self.submit(&fields).await;
+        if page.step() == "code" {
+            self.enters_latest_code().await;
+        }
+        if self.page.as_ref().is_some_and(|page| page.html.contains("value=\"finish\"")) {
+            self.asks_to("finish").await;
+        }
+        self.is_finished()
+    }
+
+    /// Presses the button of that word.
+    pub async fn asks_to(&mut self, action: &str) -> Page {
+        self.submit(&[("action", action)]).await
+    }
+
+    /// The page that says that it is done.
+    fn is_finished(&self) -> Page {
+        let page = self.page.clone().expect("a page is open");
+        assert_eq!((page.code(), page.step().as_str()), (200, "finished"), "{}", page.text());
+        page
     }
 
     /// Resets the password and sees that it is done.
@@ -291,8 +310,7 @@ impl Visitor {
     }
 
     async fn finishes(&mut self, fields: &[(&str, &str)]) -> Page {
-        let page = self.submit(fields).await;
-        assert_eq!((page.code(), page.step().as_str()), (200, "finished"), "{}", page.text());
-        page
+        self.submit(fields).await;
+        self.is_finished()
     }
 }

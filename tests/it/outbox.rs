@@ -31,15 +31,21 @@ async fn each_thing_done_is_told_to_every_known_address_once() {
     alice.unlocks().await;
     let told = told(&app).await;
     let own = ["alice@demo.example", "mary@elsewhere.example"];
-    let mut expected: Vec<_> = [&own[..], &[own[0], own[1], "help@corp.example"], &own[..]].concat();
+    // That she enrolled is told where she was known before; to the new address goes the code that confirms it, then
+    // that it is confirmed.
+    let all = [&own[..], &own[..], &[own[0], own[1], "help@corp.example"], &own[..]];
+    let mut expected: Vec<_> = all.concat();
     let mut recipients: Vec<_> = told.iter().map(|(to, _)| to.as_str()).collect();
     // In order for each of them only.
     expected.sort_unstable();
     recipients.sort_unstable();
     assert_eq!(recipients, expected, "{told:?}");
-    for (to, subjects) in [(own[0], 3), (own[1], 3)] {
-        let own: Vec<_> = told.iter().filter(|(one, _)| one == to).map(|(_, subject)| subject).collect();
-        assert!(own.len() == subjects && own[0].contains("enrolled") && own[2].contains("unlocked"));
+    for (to, first) in [(own[0], "enrolled"), (own[1], "confirm your e-mail address")] {
+        let subjects: Vec<_> = told.iter().filter(|(one, _)| one == to).map(|(_, subject)| subject).collect();
+        assert_eq!(subjects.len(), 4, "{subjects:?}");
+        for (subject, part) in subjects.iter().zip([first, "ways in", "reset", "unlocked"]) {
+            assert!(subject.contains(part), "{subject}");
+        }
     }
 }
 
@@ -141,6 +147,7 @@ async fn whoever_puts_another_address_in_place_is_not_the_only_one_to_hear_of_it
     let (app, mut alice) =
         TestApp::new().with_settings(|settings| settings.enroll.ask_email = true).with_user("alice").await;
     alice.enrolls().await;
+    let key = app.account("alice").await.key;
     let before = told(&app).await.len();
     let mut again = alice.elsewhere();
     let mut fields = again.fills_enroll().await;
@@ -150,8 +157,13 @@ async fn whoever_puts_another_address_in_place_is_not_the_only_one_to_hear_of_it
         }
     }
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(again.submit(&fields).await.step(), "finished");
+    assert_eq!(again.submit(&fields).await.step(), "code");
+    assert_eq!(app.enrollment(&key).await.unwrap().email.unwrap().as_str(), "mary@elsewhere.example");
+    assert_eq!(again.enters_latest_code().await.step(), "finished");
+    assert_eq!(app.enrollment(&key).await.unwrap().email.unwrap().as_str(), "stranger@mail.example");
     let mut to: Vec<_> = told(&app).await.drain(before..).map(|(to, _)| to).collect();
     to.sort();
-    assert_eq!(to, ["alice@demo.example", "mary@elsewhere.example", "stranger@mail.example"]);
+    // Enrolled, and confirmed; the code and the latter to the new address.
+    let [alice, mary, stranger] = ["alice@demo.example", "mary@elsewhere.example", "stranger@mail.example"];
+    assert_eq!(to, [alice, alice, mary, mary, stranger, stranger]);
 }

@@ -88,7 +88,7 @@ async fn after_five_wrong_answers_reset_and_unlock_are_closed_until_enrolling_ag
     assert!(is_locked(&alice).await, "time alone opens nothing");
     let mut alice = alice.elsewhere();
     let page = alice.enrolls().await;
-    assert!(page.text().contains("You can use your security questions again"), "{}", page.text());
+    assert!(page.text().contains("You can use Reset and Unlock again"), "{}", page.text());
     assert!(!is_locked(&alice).await);
     alice.elsewhere().unlocks().await;
 }

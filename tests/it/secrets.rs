@@ -93,6 +93,7 @@ async fn lives_through_it_all(app: &TestApp, alice: &mut Visitor) -> (Vec<Page>,
         .map(|(n, v)| (n.as_str(), if n == "email" { "a@b.example" } else { v.as_str() }))
         .collect();
     pages.push(alice.submit(&rest).await);
+    pages.push(alice.enters_latest_code().await);
     assert_eq!(pages.last().unwrap().step(), "finished", "{}", pages.last().unwrap().text());
     for (name, question) in fields.iter().filter(|(name, _)| name.starts_with("question")) {
         let number = &name["question".len()..];

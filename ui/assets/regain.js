@@ -134,11 +134,96 @@
     }, 1000);
   }
 
+  /* Binary values travel as base64url (RFC 4648 5). */
+  function decode(text) {
+    var binary = window.atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    var bytes = new Uint8Array(binary.length);
+    for (var i = 0; i < binary.length; i += 1) {
+      bytes[i] = binary.charCodeAt(i);
+    }
+    return bytes.buffer;
+  }
+
+  function encode(buffer) {
+    var bytes = new Uint8Array(buffer);
+    var binary = "";
+    for (var i = 0; i < bytes.length; i += 1) {
+      binary += String.fromCharCode(bytes[i]);
+    }
+    return window.btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  }
+
+  function decodeIds(list) {
+    return (list || []).map(function (one) {
+      one.id = decode(one.id);
+      return one;
+    });
+  }
+
+  /* What the device gave, as the server reads it. */
+  function describe(credential) {
+    var response = {};
+    ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"].forEach(function (name) {
+      if (credential.response[name]) {
+        response[name] = encode(credential.response[name]);
+      }
+    });
+    return JSON.stringify({
+      id: credential.id,
+      rawId: encode(credential.rawId),
+      type: credential.type,
+      response: response,
+      extensions: {}
+    });
+  }
+
+  /* Asks the browser for a passkey, or to make one, when the button is pressed, and sends the form with it. */
+  function usePasskey(holder) {
+    var go = document.getElementById("passkey-go");
+    var failed = document.getElementById("passkey-failed");
+    var field = document.getElementById("credential");
+    if (!window.PublicKeyCredential || !navigator.credentials) {
+      return;
+    }
+    document.getElementById("passkey-unable").hidden = true;
+    go.hidden = false;
+    go.addEventListener("click", function (event) {
+      event.preventDefault();
+      var options = JSON.parse(holder.getAttribute("data-options")).publicKey;
+      options.challenge = decode(options.challenge);
+      options.excludeCredentials = decodeIds(options.excludeCredentials);
+      options.allowCredentials = decodeIds(options.allowCredentials);
+      if (options.user) {
+        options.user.id = decode(options.user.id);
+      }
+      failed.hidden = true;
+      go.disabled = true;
+      navigator.credentials[holder.getAttribute("data-deed")]({ publicKey: options }).then(function (credential) {
+        field.value = describe(credential);
+        field.form.submit();
+      }).catch(function () {
+        go.disabled = false;
+        failed.textContent = failed.getAttribute("data-failed");
+        failed.hidden = false;
+        go.focus();
+      });
+    });
+  }
+
+  /* Recovery codes can be copied, all at once, and printed. */
+  function addKeeping(list) {
+    addCopy(list);
+    var print = button("copy", list.getAttribute("data-print"), function () { window.print(); });
+    list.parentNode.insertBefore(print, list.nextSibling.nextSibling);
+  }
+
   each(".secret", addReveal);
   each("form", sendOnce);
   each("#reference", addCopy);
   each("#expiry", warnBeforeExpiry);
   each("#resend", countDown);
+  each("#passkey", usePasskey);
+  each("#recovery-codes", addKeeping);
 
   /* After a wrong form the reader starts where it says what is wrong. */
   each(".red-box", function (box) { box.focus(); });

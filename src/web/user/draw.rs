@@ -4,20 +4,20 @@ use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
 use super::{
-    Query,
+    Query, methods,
     page::{self, Choice, Form, Identify, Page},
 };
 use crate::{
     domain::{
         field::Problems,
-        flow::{Ending, Kind, LONGEST_FLOW},
+        flow::{Ending, Factor, Kind, LONGEST_FLOW},
     },
     flows::{
         Error, Visitor,
-        view::{self, Shown, View},
+        view::{self, Adding, Shown, View},
     },
     render::Language,
-    web::{Site, csrf},
+    web::{Site, csrf, problem},
 };
 
 /// What was typed and may be shown again: never a password, an answer or a code.
@@ -50,6 +50,8 @@ struct EnrollContext<'a> {
 #[derive(Serialize)]
 struct Enroll {
     proven: bool,
+    /// Who has enrolled before need not do it all again.
+    comes_back: bool,
     account: String,
     identify: Identify,
     email: Email,
@@ -77,6 +79,7 @@ struct QuestionContext<'a> {
     page: Page<'a>,
     form: Form,
     question: Question,
+    alternatives: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +94,32 @@ struct CodeContext<'a> {
     page: Page<'a>,
     form: Form,
     code: Code,
+    alternatives: Vec<&'static str>,
+    /// Whether the code confirms an address at enrollment.
+    confirms: bool,
+}
+
+#[derive(Serialize)]
+struct HeldContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    factor: &'static str,
+    options: String,
+    alternatives: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct MethodsContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    methods: methods::Overview,
+}
+
+#[derive(Serialize)]
+struct AddingContext<'a> {
+    page: Page<'a>,
+    form: Form,
+    adding: methods::Added,
 }
 
 #[derive(Serialize)]
@@ -101,6 +130,19 @@ struct Code {
     has_digits_only: bool,
     may_resend: bool,
     resend_after: u64,
+}
+
+impl Code {
+    fn of(awaited: view::Code) -> Self {
+        Self {
+            is_sent: awaited.is_sent,
+            destinations: awaited.destinations,
+            minutes: awaited.minutes,
+            has_digits_only: awaited.has_digits_only,
+            may_resend: awaited.resend_after.is_some(),
+            resend_after: awaited.resend_after.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -154,7 +196,7 @@ pub async fn current(
 ) -> Result<Response, Error> {
     let typed = Typed { username: query.username.clone(), domain: query.domain.clone(), ..Typed::default() };
     let shown = if query.is_filled() {
-        Shown { view: View::Start, tag: view::START_TAG.into() }
+        Shown::start()
     } else {
         view::view(&site.services, visitor, kind).await?
     };
@@ -172,7 +214,7 @@ pub async fn again(
     from_start: bool,
 ) -> Result<Response, Error> {
     let shown = if from_start {
-        Shown { view: View::Start, tag: view::START_TAG.into() }
+        Shown::start()
     } else {
         view::view(&site.services, visitor, kind).await?
     };
@@ -195,6 +237,7 @@ fn draw(
     let domains = site.services.domains();
     let identify = || Identify::new(&settings, &domains, &typed.username, &typed.domain);
     let code = language.code.as_str();
+    let alternatives: Vec<_> = shown.alternatives.iter().map(|way| way.as_str()).collect();
     match shown.view {
         View::Start if kind == Kind::Enroll => {
             let enroll = enroll_page(site, language, None, None, typed, identify());
@@ -217,21 +260,41 @@ fn draw(
         }
         View::Question { question, number, total } => {
             let question = Question { text: question.as_str().to_owned(), number, total };
-            let context = QuestionContext { page: page("question"), form, question };
+            let context = QuestionContext { page: page("question"), form, question, alternatives };
             page::render(site, "user/question.html", code, context, status)
         }
         View::Code(awaited) => {
-            let awaited = Code {
-                is_sent: awaited.is_sent,
-                destinations: awaited.destinations,
-                minutes: awaited.minutes,
-                has_digits_only: awaited.has_digits_only,
-                may_resend: awaited.resend_after.is_some(),
-                resend_after: awaited.resend_after.unwrap_or_default(),
+            let context = CodeContext {
+                page: page("code"),
+                form,
+                code: Code::of(awaited),
+                alternatives,
+                confirms: false,
             };
-            let context = CodeContext { page: page("code"), form, code: awaited };
             page::render(site, "user/code.html", code, context, status)
         }
+        View::Adding(Adding::Address(awaited)) => {
+            let code = Code::of(awaited);
+            let context = CodeContext { page: page("code"), form, code, alternatives, confirms: true };
+            page::render(site, "user/code.html", &language.code, context, status)
+        }
+        View::Held { factor, options } => {
+            let (factor, options) = (factor.as_str(), options.unwrap_or_default());
+            let context = HeldContext { page: page("code"), form, factor, options, alternatives };
+            page::render(site, "user/held.html", code, context, status)
+        }
+        View::Methods(ways) => {
+            let methods = methods::Overview::of(&settings, *ways);
+            let context = MethodsContext { page: page("credentials"), form, methods };
+            page::render(site, "user/methods.html", code, context, status)
+        }
+        View::Adding(adding) => match methods::Added::of(adding) {
+            Ok(adding) => {
+                let context = AddingContext { page: page("credentials"), form, adding };
+                page::render(site, "user/adding.html", code, context, status)
+            }
+            Err(error) => problem::page(site, language, Some(kind), &error).0,
+        },
         View::NewPassword(account) => {
             let history = settings.security.enforce_history && account.enforces_history;
             let rules = rules(site, language, view::rules(&account.policy, history));
@@ -245,8 +308,8 @@ fn draw(
             let context = CredentialsContext { page: page("credentials"), form, credentials };
             page::render(site, "user/credentials.html", code, context, status)
         }
-        View::Finished(ending) => {
-            let finished = finished(site, language, ending);
+        View::Finished { ending, used_recovery_code } => {
+            let finished = finished(site, language, ending, used_recovery_code);
             page::render(
                 site,
                 "user/finished.html",
@@ -267,7 +330,7 @@ fn enroll_page(
     identify: Identify,
 ) -> Enroll {
     let settings = site.services.settings.load();
-    let (count, own) = (settings.enroll.questions as usize, settings.enroll.own_questions as usize);
+    let (count, own) = (settings.questions() as usize, settings.enroll.own_questions as usize);
     let list = settings.enroll.questions_in(&language.code);
     let chosen = |index: usize| {
         let before = present.and_then(|present| present.questions.get(index));
@@ -299,6 +362,7 @@ fn enroll_page(
     };
     Enroll {
         proven: account.is_some(),
+        comes_back: (count > 0 || settings.enroll.ask_email) && settings.ways().into_iter().any(Factor::is_held),
         account: account.unwrap_or_default(),
         identify,
         email: Email { show: settings.enroll.ask_email, value: email },
@@ -323,13 +387,15 @@ fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>
     rules.into_iter().map(text).collect()
 }
 
-fn finished(site: &Site, language: &Language, ending: Ending) -> Finished {
+fn finished(site: &Site, language: &Language, ending: Ending, used_recovery_code: bool) -> Finished {
     let text = |key: &str| site.renderer.texts().text(&language.code, key, &[]);
     let (title, words, notes): (&str, &str, &[&str]) = match ending {
         Ending::Enrolled { cleared_lockout: true } => {
             ("finished.enroll.title", "finished.enroll.text", &["note.clear_lockout"])
         }
         Ending::Enrolled { .. } => ("finished.enroll.title", "finished.enroll.text", &[]),
+        Ending::MethodsMissing => ("finished.methods.missing_title", "finished.methods.missing", &[]),
+        Ending::MethodsKept => ("finished.methods.title", "finished.methods.text", &[]),
         Ending::Reset { must_change: true } => {
             ("finished.reset.title", "finished.reset.text", &["note.must_change"])
         }
@@ -338,5 +404,7 @@ fn finished(site: &Site, language: &Language, ending: Ending) -> Finished {
         Ending::Unlocked { .. } => ("finished.unlock.not_locked_title", "finished.unlock.not_locked", &[]),
         Ending::Changed => ("finished.change.title", "finished.change.text", &["note.cached_password"]),
     };
-    Finished { title: text(title), text: text(words), notes: notes.iter().map(|key| text(key)).collect() }
+    let used = used_recovery_code.then_some("note.recovery_code_used");
+    let notes = notes.iter().copied().chain(used).map(text).collect();
+    Finished { title: text(title), text: text(words), notes }
 }

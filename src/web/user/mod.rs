@@ -1,6 +1,7 @@
 //! The user pages: the menu and the four flows.
 
 mod draw;
+mod methods;
 pub mod page;
 mod take;
 

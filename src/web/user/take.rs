@@ -16,16 +16,18 @@ use crate::{
         audit::{Event, Outcome},
         code::Code,
         contact::EmailAddress,
-        enrollment::Question,
+        enrollment::{Passkey, Question},
         field::{Field, Problem, Problems},
-        flow::{Flow, Kind, Step},
+        flow::{Adding, Factor, Flow, Kind, Methods, Step},
         refusal::Refusal,
         secret::{Password, SecretText},
     },
     flows::{
-        self, Error, Next, Place, Visitor, change, code,
+        self, Error, Next, Place, Visitor, answer, change, code,
         enroll::{self, Answers},
+        held,
         identify::{self, Identified},
+        methods::{self, Deed},
         prove, reset,
         session::SessionId,
         view,
@@ -287,6 +289,9 @@ async fn step(
     taken: &mut Taken,
 ) -> Result<Next, Error> {
     let mut problems = Problems::new();
+    if let Some(other) = action.strip_prefix("use-").and_then(Factor::named) {
+        return prove::switch(&site.services, visitor, kind, &flow, other).await;
+    }
     match &flow.step {
         Step::Question(_) => {
             let answer = form.take("answer").and_then(|text| Answer::parse(&text));
@@ -295,7 +300,7 @@ async fn step(
             match answer {
                 Some(answer) if problems.is_empty() => {
                     taken.noted = true;
-                    prove::answer(&site.services, visitor, kind, &flow, answer).await
+                    answer::enter(&site.services, visitor, kind, &flow, answer).await
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
@@ -313,6 +318,32 @@ async fn step(
                 }
                 _ => Ok(Next::Wrong(problems, None)),
             }
+        }
+        Step::Held(asked) if asked.factor == Factor::Passkey => {
+            let credential = credential(form, &mut problems);
+            close(form, &mut problems);
+            match credential {
+                Some(credential) if problems.is_empty() => {
+                    taken.noted = true;
+                    held::sign(&site.services, visitor, kind, &flow, credential.reveal()).await
+                }
+                _ => Ok(Next::Wrong(problems, None)),
+            }
+        }
+        Step::Held(_) => {
+            let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
+            close(form, &mut problems);
+            match code {
+                Some(code) if problems.is_empty() => {
+                    taken.noted = true;
+                    held::enter(&site.services, visitor, kind, &flow, code).await
+                }
+                _ => Ok(Next::Wrong(problems, None)),
+            }
+        }
+        Step::Methods(now) => {
+            let taken = (now, action);
+            look_after_methods(site, visitor, &flow, taken, form, &mut problems).await
         }
         Step::NewPassword { .. } => match new_password(form, &mut problems, None) {
             Some(new) => {
@@ -356,6 +387,65 @@ async fn step(
     }
 }
 
+/// What a passkey gave, as the script put it there.
+fn credential(form: &mut Form, problems: &mut Problems) -> Option<SecretText> {
+    let credential = problems.keep(Field::Credential, form.take("credential"))?;
+    if credential.reveal().is_empty() {
+        problems.extend(&Problems::of_form(Problem::PasskeyMissing));
+        return None;
+    }
+    Some(credential)
+}
+
+/// A form of the page where a person looks after the ways of proving themselves.
+async fn look_after_methods(
+    site: &Site,
+    visitor: &Visitor,
+    flow: &Flow,
+    (now, action): (&Methods, &str),
+    form: &mut Form,
+    problems: &mut Problems,
+) -> Result<Next, Error> {
+    let services = &site.services;
+    if let Some(deed) = Deed::parse(action) {
+        return methods::act(services, visitor, flow, deed).await;
+    }
+    match &now.adding {
+        Some(Adding::App(_) | Adding::Address(_)) => {
+            let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
+            close(form, problems);
+            match code {
+                Some(code) if problems.is_empty() => methods::confirm(services, visitor, flow, code).await,
+                _ => Ok(Next::Wrong(problems.clone(), None)),
+            }
+        }
+        Some(Adding::Passkey(_)) => {
+            let credential = credential(form, problems);
+            let name = problems.keep(Field::Name, form.take("name").and_then(|text| passkey_name(&text)));
+            close(form, problems);
+            match (credential, name) {
+                (Some(credential), Some(name)) if problems.is_empty() => {
+                    methods::register(services, visitor, flow, credential.reveal(), name).await
+                }
+                _ => Ok(Next::Wrong(problems.clone(), None)),
+            }
+        }
+        Some(Adding::RecoveryCodes(_)) | None => Ok(Next::Moved(None)),
+    }
+}
+
+/// What a passkey is to be called; it may be nothing.
+fn passkey_name(text: &SecretText) -> Result<String, Problem> {
+    let name = text.reveal().trim();
+    if name.chars().count() > Passkey::MAXIMUM_CHARACTERS {
+        return Err(Problem::FieldTooLong);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Problem::FieldHasControlCharacters);
+    }
+    Ok(name.to_owned())
+}
+
 /// Takes the new password out of the form, typed twice alike and not the old one.
 fn new_password(form: &mut Form, problems: &mut Problems, old: Option<&Password>) -> Option<Password> {
     let new = problems.keep(Field::NewPassword, form.take("new_password").and_then(Password::parse));
@@ -371,17 +461,20 @@ fn new_password(form: &mut Form, problems: &mut Problems, old: Option<&Password>
     problems.is_empty().then_some(new)
 }
 
-/// Whether nothing but name and password was filled in: then only they are checked, and the rest is asked next.
+/// Whether nothing but name and password was filled in, though more was asked for: then only they are checked, and the
+/// rest is asked next.
 fn all_blank(site: &Site, form: &Form) -> bool {
-    let count = site.services.settings.load().enroll.questions;
-    form.is_blank("email")
+    let settings = site.services.settings.load();
+    let count = settings.questions();
+    (count > 0 || settings.enroll.ask_email)
+        && form.is_blank("email")
         && (1..=count).all(|n| form.is_blank(&format!("question{n}")) && form.is_blank(&format!("answer{n}")))
 }
 
 /// Takes questions, answers and the e-mail address out of the form.
 fn answers(site: &Site, form: &mut Form, taken: &mut Taken, username: &str) -> Result<Answers, Problems> {
     let settings = site.services.settings.load();
-    let (count, own) = (settings.enroll.questions, settings.enroll.own_questions);
+    let (count, own) = (settings.questions(), settings.enroll.own_questions);
     let mut problems = Problems::new();
     let mut email = None;
     if settings.enroll.ask_email || form.has("email") {
