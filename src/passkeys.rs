@@ -36,10 +36,7 @@ pub enum Fault {
 
 impl From<WebauthnError> for Fault {
     fn from(error: WebauthnError) -> Self {
-        match error {
-            WebauthnError::CredentialAlreadyExists => Self::Known,
-            other => Self::Refused(other.to_string()),
-        }
+        Self::Refused(error.to_string())
     }
 }
 
@@ -91,10 +88,19 @@ impl Passkeys {
         challenge(&options, &state)
     }
 
-    /// The new passkey's ID and credential.
-    pub fn accept(&self, challenge: &Challenge, answer: &str) -> Result<(String, String), Fault> {
+    /// The new passkey's ID and credential, if it is not one of those `known`.
+    pub fn accept(
+        &self,
+        challenge: &Challenge,
+        answer: &str,
+        known: &[Passkey],
+    ) -> Result<(String, String), Fault> {
         let state: RegistrationState = read(&challenge.state)?;
         let answer: RegisterPublicKeyCredential = read(answer)?;
+        let id = URL_SAFE_NO_PAD.encode(&answer.raw_id);
+        if known.iter().any(|passkey| passkey.id == id) {
+            return Err(Fault::Known);
+        }
         let credential = self.core.register_credential(&answer, &state, None)?;
         Ok((URL_SAFE_NO_PAD.encode(&credential.cred_id), serde_json::to_string(&credential)?))
     }

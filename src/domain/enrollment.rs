@@ -102,6 +102,25 @@ pub struct Enrollment {
 }
 
 impl Enrollment {
+    /// With nothing in it.
+    pub const fn blank(account_name: String, enrolled_at: Timestamp) -> Self {
+        Self {
+            account_name,
+            questions: Vec::new(),
+            automatic: false,
+            email: None,
+            email_confirmed: false,
+            app: None,
+            passkeys: Vec::new(),
+            recovery_codes: None,
+            language: None,
+            enrolled_at,
+            reset_at: None,
+            unlocked_at: None,
+            changed_at: None,
+        }
+    }
+
     /// Whether the person can prove themselves so with what is kept here; a code that is sent is not.
     pub fn has(&self, factor: Factor) -> bool {
         match factor {

@@ -131,8 +131,7 @@ pub enum Factor {
 
 impl Factor {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Questions, Self::Code, Self::Passkey, Self::App, Self::RecoveryCode];
+    pub const ALL: [Self; 5] = [Self::Questions, Self::Code, Self::Passkey, Self::App, Self::RecoveryCode];
 
     /// Its name among texts and in forms.
     pub const fn as_str(self) -> &'static str {
@@ -327,7 +326,7 @@ pub struct Methods {
 #[serde(rename_all = "snake_case")]
 pub enum Adding {
     /// The e-mail address, once a code that was sent there is typed.
-    Address(NewAddress),
+    Address(Box<NewAddress>),
     /// An authenticator app, once it shows a right code: its secret, sealed.
     App(String),
     /// A passkey.

@@ -3,6 +3,8 @@
 //!
 //! It must not know whose they are, nor which were used.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
@@ -16,7 +18,7 @@ impl TotpSecret {
     /// As many bytes as the hash has (RFC 4226 4, R6).
     pub const BYTES: usize = 20;
     /// Seconds for which a code is shown.
-    const PERIOD: u64 = 30;
+    pub(crate) const PERIOD: u64 = 30;
 
     /// Takes the bytes over.
     pub fn new(bytes: [u8; Self::BYTES]) -> Self {
@@ -65,12 +67,13 @@ impl TotpSecret {
     }
 
     /// The code of a step (RFC 4226 5.3).
-    fn code(&self, step: u64) -> Zeroizing<String> {
+    pub(crate) fn code(&self, step: u64) -> Zeroizing<String> {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.reveal());
         let tag = hmac::sign(&key, &step.to_be_bytes());
         let hash = tag.as_ref();
         let offset = usize::from(hash[hash.len() - 1] & 0x0f);
-        let number = hash[offset..offset + 4].iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        let number =
+            hash[offset..offset + 4].iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
         Zeroizing::new(format!("{:06}", (number & 0x7fff_ffff) % 1_000_000))
     }
 }
@@ -88,8 +91,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push('%');
-            encoded.push_str(&format!("{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -72,9 +72,9 @@ pub async fn enter(
             Ok(Next::Moved(None))
         }
         _ => {
-            let (limit, now) = (services.settings.load().security.wrong_answers_until_lockout, services.now());
-            let close =
-                |tally: &mut Tally| tally.lock_if_spent(limit, now).then_some(Refusal::RegainLockout);
+            let (limit, now) =
+                (services.settings.load().security.wrong_answers_until_lockout, services.now());
+            let close = |tally: &mut Tally| tally.lock_if_spent(limit, now).then_some(Refusal::RegainLockout);
             let problem = (Field::AnswerOnly, Problem::AnswerWrong);
             prove::refuse_wrong(services, visitor, kind, &flow, (&subject, mark), problem, close).await
         }

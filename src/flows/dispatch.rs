@@ -32,11 +32,8 @@ impl Destinations {
     /// Those that are known of a person, whether anything is delivered there or not.
     fn known(settings: &Settings, account: &Account, enrollment: Option<&Enrollment>) -> Self {
         let phone = account.mobile.as_deref().filter(|_| settings.codes.by_sms);
-        let mails = if settings.codes.by_mail {
-            addresses(settings, account, enrollment)
-        } else {
-            Vec::new()
-        };
+        let mails =
+            if settings.codes.by_mail { addresses(settings, account, enrollment) } else { Vec::new() };
         Self { mails, phone: phone.and_then(PhoneNumber::parse) }
     }
 
@@ -191,9 +188,9 @@ impl Dispatch {
         let known = (account, enrollment);
         dispatch.send(services, visitor, occasion, known, (Topic::Confirmation, &destinations))?;
         let who = (account.sam_account_name.as_str(), &account.key.domain);
-        let sent = event(services, visitor, occasion.kind, Outcome::Success, who, Topic::Confirmation.as_str());
-        dispatch.event =
-            Some(Event { action: Action::CodeSent, account: Some(account.key.guid), ..sent });
+        let sent =
+            event(services, visitor, occasion.kind, Outcome::Success, who, Topic::Confirmation.as_str());
+        dispatch.event = Some(Event { action: Action::CodeSent, account: Some(account.key.guid), ..sent });
         Ok(dispatch)
     }
 

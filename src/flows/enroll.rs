@@ -212,22 +212,18 @@ async fn keep(
         }
         let old = services.store.find::<Enrollment>(&account.key).await?;
         let now = services.now();
-        let (email, email_confirmed, new_address) =
-            address(services, old.as_deref(), answers.email.as_ref());
+        let (email, email_confirmed, new_address) = address(services, old.as_deref(), answers.email.as_ref());
+        let before = old.as_deref().cloned();
+        let before = before.unwrap_or_else(|| Enrollment::blank(String::new(), now));
         let enrollment = Enrollment {
             account_name: account.sam_account_name.clone(),
             questions: questions.clone(),
             automatic: false,
             email,
             email_confirmed,
-            app: old.as_ref().and_then(|old| old.app.clone()),
-            passkeys: old.as_ref().map(|old| old.passkeys.clone()).unwrap_or_default(),
-            recovery_codes: old.as_ref().and_then(|old| old.recovery_codes.clone()),
             language: visitor.language.clone(),
             enrolled_at: now,
-            reset_at: old.as_ref().and_then(|old| old.reset_at),
-            unlocked_at: old.as_ref().and_then(|old| old.unlocked_at),
-            changed_at: old.as_ref().and_then(|old| old.changed_at),
+            ..before
         };
         let counted = services.store.find::<Tally>(&subject).await?;
         let mut tally = counted.clone().map(Found::into_inner).unwrap_or_default();
@@ -238,7 +234,7 @@ async fn keep(
         let step = if let Some(address) = new_address {
             let (occasion, known) = (Occasion::of(&flow, Kind::Enroll), (&account, Some(&enrollment)));
             let made = Dispatch::to_address(services, visitor, occasion, known, &address, 0)?;
-            let adding = Some(Adding::Address(NewAddress { address, awaited: made.step.clone() }));
+            let adding = Some(Adding::Address(Box::new(NewAddress { address, awaited: made.step.clone() })));
             dispatch = Some(made);
             let overview = methods::overview(account.key.clone(), Some(cleared_lockout));
             Step::Methods(Methods { adding, ..overview })
@@ -255,8 +251,10 @@ async fn keep(
             .write(&subject, counted.as_ref(), &tally)
             .replace(&key, &flow, &finished);
         // Whoever put another address in place of it must not be the only one to hear of that.
-        let former =
-            old.as_ref().and_then(|old| old.email.clone()).filter(|old| Some(old) != enrollment.email.as_ref());
+        let former = old
+            .as_ref()
+            .and_then(|old| old.email.clone())
+            .filter(|old| Some(old) != enrollment.email.as_ref());
         let page_language = visitor.language.as_deref();
         let batch = outbox::record_with(services, batch, &done, page_language, former);
         let batch = dispatch.iter().fold(batch, |batch, dispatch| dispatch.added_to(batch));

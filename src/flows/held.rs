@@ -38,7 +38,10 @@ pub(super) fn step(
 
 /// Who asks for passkeys.
 pub(super) fn passkeys(services: &Services) -> Result<&Passkeys, Error> {
-    services.passkeys.as_ref().ok_or_else(|| Error::Internal("there are no passkeys without a host name".into()))
+    services
+        .passkeys
+        .as_ref()
+        .ok_or_else(|| Error::Internal("there are no passkeys without a host name".into()))
 }
 
 fn challenge(services: &Services) -> Result<Challenge, Error> {
@@ -267,12 +270,7 @@ async fn refuse(
 }
 
 /// What was proved is worth nothing any more.
-async fn end(
-    services: &Services,
-    visitor: &Visitor,
-    kind: Kind,
-    flow: &Found<Flow>,
-) -> Result<Next, Error> {
+async fn end(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) -> Result<Next, Error> {
     services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
     Err(Error::Refused(Refusal::SessionExpired))
 }

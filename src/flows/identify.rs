@@ -1,8 +1,7 @@
 //! The first page: who is it. It answers the same for every name.
 
 use super::{
-    Error, Next, Services, Visitor, attempt,
-    code,
+    Error, Next, Services, Visitor, attempt, code,
     dispatch::{Dispatch, Occasion},
     held,
     prove::{self, Way},

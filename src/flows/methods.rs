@@ -154,7 +154,11 @@ pub async fn act(services: &Services, visitor: &Visitor, seen: &Flow, deed: Deed
 }
 
 /// In which ways a person can prove themselves now; and where a code would go, masked.
-pub(super) fn usable(services: &Services, account: &Account, enrollment: &Enrollment) -> (usize, Vec<String>) {
+pub(super) fn usable(
+    services: &Services,
+    account: &Account,
+    enrollment: &Enrollment,
+) -> (usize, Vec<String>) {
     let settings = services.settings.load();
     let destinations = Destinations::of(services, account, Some(enrollment)).masked();
     let can = |way: &Factor| match way {
@@ -196,11 +200,11 @@ async fn change(
     let (old, new) = (&now.enrollment.email, &enrollment.email);
     // Whoever put another address in place of it must not be the only one to hear of that.
     let former = old.clone().filter(|_| old != new);
-    let batch = services
-        .store
-        .batch()
-        .replace(&now.account.key, &now.enrollment, enrollment)
-        .replace(&visitor.key(Kind::Enroll), &now.flow, &next);
+    let batch = services.store.batch().replace(&now.account.key, &now.enrollment, enrollment).replace(
+        &visitor.key(Kind::Enroll),
+        &now.flow,
+        &next,
+    );
     let batch = outbox::record_with(services, batch, &event, visitor.language.as_deref(), former);
     match batch.commit().await {
         Ok(()) | Err(store::Error::Conflict) => Ok(Next::Moved(None)),
@@ -281,11 +285,7 @@ pub(super) fn recovery_codes(
     Some(text.lines().map(|line| SecretText::new(line.to_owned())).collect())
 }
 
-async fn keep_recovery_codes(
-    services: &Services,
-    visitor: &Visitor,
-    now: &Present,
-) -> Result<Next, Error> {
+async fn keep_recovery_codes(services: &Services, visitor: &Visitor, now: &Present) -> Result<Next, Error> {
     let Some(Adding::RecoveryCodes(sealed)) = &now.methods.adding else { return Ok(Next::Moved(None)) };
     let account = &now.account.key;
     let codes = recovery_codes(services, account, sealed)
@@ -299,19 +299,14 @@ async fn keep_recovery_codes(
 }
 
 /// Takes the code that was typed to confirm what is being added: an app's, or the one sent to the address.
-pub async fn confirm(
-    services: &Services,
-    visitor: &Visitor,
-    seen: &Flow,
-    code: Code,
-) -> Result<Next, Error> {
+pub async fn confirm(services: &Services, visitor: &Visitor, seen: &Flow, code: Code) -> Result<Next, Error> {
     let Step::Methods(Methods { account, .. }) = &seen.step else { return Ok(Next::Moved(None)) };
     let subject = Subject::Known(account.clone());
     let _turn = services.turns.of(&subject).await;
     let Some(now) = present(services, visitor, seen).await? else { return Ok(Next::Moved(None)) };
     match now.methods.adding.clone() {
         Some(Adding::App(sealed)) => confirm_app(services, visitor, &now, sealed, &code).await,
-        Some(Adding::Address(new)) => confirm_address(services, visitor, &now, new, &code, &subject).await,
+        Some(Adding::Address(new)) => confirm_address(services, visitor, &now, *new, &code, &subject).await,
         _ => Ok(Next::Moved(None)),
     }
 }
@@ -358,7 +353,7 @@ async fn confirm_address(
         let detail = Problem::CodeWrong.code();
         note(services, audit(services, visitor, &now.account, Outcome::Failure, detail), None).await;
         new.awaited.tried.push(mark);
-        let methods = Methods { adding: Some(Adding::Address(new)), ..now.methods.clone() };
+        let methods = Methods { adding: Some(Adding::Address(Box::new(new))), ..now.methods.clone() };
         turn(services, visitor, now, now.to(services, Step::Methods(methods))).await?;
         return wrong();
     }
@@ -392,7 +387,10 @@ async fn resend(services: &Services, visitor: &Visitor, seen: &Flow) -> Result<N
     let known = (&now.account, Some(&*now.enrollment));
     let resent = new.awaited.resent + 1;
     let dispatch = Dispatch::to_address(services, visitor, occasion, known, &new.address, resent)?;
-    let adding = Adding::Address(NewAddress { address: new.address.clone(), awaited: dispatch.step.clone() });
+    let adding = Adding::Address(Box::new(NewAddress {
+        address: new.address.clone(),
+        awaited: dispatch.step.clone(),
+    }));
     let next = now.at(services, Some(adding), None);
     let batch = services.store.batch().replace(&visitor.key(Kind::Enroll), &now.flow, &next);
     match dispatch.added_to(batch).commit().await {
@@ -411,13 +409,15 @@ pub async fn register(
 ) -> Result<Next, Error> {
     let Some(now) = present(services, visitor, seen).await? else { return Ok(Next::Moved(None)) };
     let Some(Adding::Passkey(challenge)) = &now.methods.adding else { return Ok(Next::Moved(None)) };
-    let accepted = held::passkeys(services)?.accept(challenge, answer);
+    let accepted = held::passkeys(services)?.accept(challenge, answer, &now.enrollment.passkeys);
     let (id, credential) = match accepted {
-        Ok(accepted) if now.enrollment.passkeys.iter().all(|passkey| passkey.id != accepted.0) => accepted,
-        other => {
-            let is_known = !matches!(other, Err(passkeys::Fault::Refused(_)));
-            let problem = if is_known { Problem::PasskeyKnown } else { Problem::PasskeyRefused };
-            tracing::info!(fault = ?other.err(), "a new passkey is refused");
+        Ok(accepted) => accepted,
+        Err(fault) => {
+            tracing::info!(%fault, "a new passkey is refused");
+            let problem = match fault {
+                passkeys::Fault::Known => Problem::PasskeyKnown,
+                passkeys::Fault::Refused(_) => Problem::PasskeyRefused,
+            };
             let failure = audit(services, visitor, &now.account, Outcome::Failure, problem.code());
             note(services, failure, None).await;
             let adding = Adding::Passkey(invite(services, &now)?);

@@ -71,8 +71,8 @@ pub(super) enum Way {
 
 /// The way for someone with that enrollment, or without one.
 pub(super) fn way(settings: &Settings, enrollment: Option<&Enrollment>) -> Option<Way> {
-    let has_own = enrollment
-        .is_some_and(|enrollment| settings.ways().into_iter().any(|factor| enrollment.has(factor)));
+    let has_own =
+        enrollment.is_some_and(|enrollment| settings.ways().into_iter().any(|factor| enrollment.has(factor)));
     if has_own {
         return Some(Way::Enrolled);
     }
@@ -107,7 +107,8 @@ impl Person {
     /// What else they can prove, in order. Whether a code can be sent to them is found out when it is to be sent.
     fn more(&self, settings: &Settings, proved: &[Factor]) -> Vec<Factor> {
         let has = |factor| {
-            factor == Factor::Code || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.has(factor))
+            factor == Factor::Code
+                || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.has(factor))
         };
         settings.ways().into_iter().filter(|factor| !proved.contains(factor) && has(*factor)).collect()
     }
@@ -137,11 +138,7 @@ pub(super) async fn look_up(services: &Services, subject: &Subject) -> Result<Pr
 
 /// In what other ways the person may prove themselves at this step. Before anything is proved these are the same for
 /// every name: those that show nothing of an account and send nothing.
-pub(super) fn alternatives(
-    settings: &Settings,
-    flow: &Flow,
-    enrollment: Option<&Enrollment>,
-) -> Vec<Factor> {
+pub(super) fn alternatives(settings: &Settings, flow: &Flow, enrollment: Option<&Enrollment>) -> Vec<Factor> {
     let Some(current) = flow.step.factor() else { return Vec::new() };
     let is_offered = |factor: Factor| {
         if flow.proved.is_empty() {
@@ -210,14 +207,16 @@ pub(super) async fn go_on(
     settle: impl Fn(&mut Tally),
 ) -> Result<Next, Error> {
     let settings = services.settings.load_full();
-    let Some(way) = way(&settings, person.enrollment.as_ref()) else {
+    let Some(way) = way(&settings, person.enrollment.as_ref()).filter(|_| settings.is_on(factor)) else {
         return Err(Error::Refused(Refusal::SessionExpired));
     };
     let flow = flow.revised(|flow| {
         flow.proved.push(factor);
         flow.parked.retain(|step| step.factor() != Some(factor));
     });
-    if flow.proved.len() >= needed(&settings, way) {
+    // What was switched off in the meantime proves nothing.
+    let proved = flow.proved.iter().filter(|factor| settings.is_on(**factor)).count();
+    if proved >= needed(&settings, way) {
         return complete(services, visitor, kind, &flow, person, settle).await;
     }
     let more = person.more(&settings, &flow.proved);
@@ -343,21 +342,8 @@ pub(super) async fn complete(
 
 /// The enrollment of someone who has proved with a code alone, and the event of it; nobody is told of it.
 fn enroll(services: &Services, visitor: &Visitor, account: &Account, now: Timestamp) -> (Enrollment, Event) {
-    let enrollment = Enrollment {
-        account_name: account.sam_account_name.clone(),
-        questions: Vec::new(),
-        automatic: true,
-        email: None,
-        email_confirmed: false,
-        app: None,
-        passkeys: Vec::new(),
-        recovery_codes: None,
-        language: None,
-        enrolled_at: now,
-        reset_at: None,
-        unlocked_at: None,
-        changed_at: None,
-    };
+    let blank = Enrollment::blank(account.sam_account_name.clone(), now);
+    let enrollment = Enrollment { automatic: true, ..blank };
     (enrollment, write::audit(services, visitor, Kind::Enroll, Outcome::Success, account, "automatic"))
 }
 

@@ -49,7 +49,7 @@ pub enum View {
         /// `DOMAIN\name`.
         account: String,
         /// The present enrollment.
-        present: Option<Enrollment>,
+        present: Option<Box<Enrollment>>,
     },
     /// The ways of proving oneself.
     Methods(Box<Ways>),
@@ -184,7 +184,10 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         let tag = tag(flow);
         match settle::settle(services, visitor, kind, flow).await? {
             settle::Settled::Done(ending) => {
-                let view = View::Finished { ending, used_recovery_code: flow.proved.contains(&Factor::RecoveryCode) };
+                let view = View::Finished {
+                    ending,
+                    used_recovery_code: flow.proved.contains(&Factor::RecoveryCode),
+                };
                 return Ok(Shown { view, tag, alternatives: Vec::new() });
             }
             settle::Settled::Open => {
@@ -218,7 +221,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         }
         Step::Questions { account } => View::Questions {
             account: flow.username.clone(),
-            present: enroll::present(services, account).await?,
+            present: enroll::present(services, account).await?.map(Box::new),
         },
         Step::Methods(now) => methods_view(services, &flow, now).await?,
         Step::Credentials => View::Credentials { username: flow.username.clone() },

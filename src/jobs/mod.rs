@@ -1,6 +1,7 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten. What is yet to be told is sent, and people are reminded.
+//! names that don't exist are forgotten, and answers where no questions are asked any more. What is yet to be told is sent, and people are reminded.
 
+mod answers;
 mod outbox;
 mod reminders;
 
@@ -40,6 +41,9 @@ async fn rounds(services: &Services, shutdown: &CancellationToken) {
     loop {
         if let Err(error) = end_flows(services).await {
             tracing::warn!(%error, "the round over flows was not finished");
+        }
+        if let Err(error) = answers::forget(services).await {
+            tracing::warn!(%error, "the round over answers was not finished");
         }
         if let Err(error) = forget_counts(services).await {
             tracing::warn!(%error, "the round over counts was not finished");

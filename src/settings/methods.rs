@@ -8,7 +8,7 @@ tab! {
     /// here.
     pub struct Methods {
         /// Ask security questions. Without them nobody is asked any, at enrollment or later, and the answers given
-        /// before are forgotten (NIST SP 800-63B and OWASP ASVS 5.0 6.4.2 want no questions).
+        /// before are forgotten a day later (NIST SP 800-63B and OWASP ASVS 5.0 6.4.2 want no questions).
         questions: bool = true;
         /// Let people add an authenticator app that shows a new code every 30 seconds (TOTP, RFC 6238).
         authenticator_app: bool = false;
@@ -100,7 +100,8 @@ mod tests {
         toml::from_str(text).unwrap()
     }
 
-    const MAIL: &str = "codes.by_mail = true\nmail.delivery = 'folder'\nmail.folder = '/x'\nmail.sender = 'a@b.c'\n";
+    const MAIL: &str =
+        "codes.by_mail = true\nmail.delivery = 'folder'\nmail.folder = '/x'\nmail.sender = 'a@b.c'\n";
 
     #[test]
     fn what_is_needed_follows_from_what_is_on_unless_it_is_set() {
@@ -135,8 +136,14 @@ mod tests {
             faults.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         for (text, told) in [
-            ("methods.questions = false".to_owned(), "settings.methods.questions: false, but there is nothing"),
-            (format!("{MAIL}methods.questions = false"), "settings.methods.questions: false, but there is nothing"),
+            (
+                "methods.questions = false".to_owned(),
+                "settings.methods.questions: false, but there is nothing",
+            ),
+            (
+                format!("{MAIL}methods.questions = false"),
+                "settings.methods.questions: false, but there is nothing",
+            ),
             (
                 "methods = { questions = false, passkeys = true }".to_owned(),
                 "settings.methods.needed: 2 ways are needed, but only 1",

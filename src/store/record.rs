@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::domain::{
-    account::AccountKey, caps::Sent, enrollment::Enrollment, flow::Flow, flow::Kind, lockout::Subject,
-    lockout::Tally, message::Errand, reminder::Reminded,
+    account::AccountKey, caps::Sent, clock::Timestamp, enrollment::Enrollment, flow::Flow, flow::Kind,
+    lockout::Subject, lockout::Tally, message::Errand, reminder::Reminded,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -144,6 +144,20 @@ impl Kept for PepperMark {
     fn key((): &()) -> Vec<u8> {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(b"pepper");
+        bytes
+    }
+}
+
+/// Since when no questions are asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct QuestionsOff(pub Timestamp);
+
+impl Kept for QuestionsOff {
+    const SPACE: Space = Space::Meta;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"questions off");
         bytes
     }
 }

@@ -13,6 +13,7 @@
 
 mod app;
 mod clock;
+mod device;
 mod directory;
 pub mod directory_contract;
 mod engine;
@@ -21,6 +22,7 @@ mod visitor;
 
 pub use app::{Setup, TestApp};
 pub use clock::ManualClock;
+pub use device::{Device, OneTimeCodes};
 pub use directory::{DirectoryMood, MoodyDirectory};
 pub use engine::{MoodyEngine, StoreMood};
 pub use page::Page;

@@ -67,6 +67,26 @@ impl Page {
         self.tag("<input", "name=\"csrf\"").and_then(|tag| attribute_of(tag, "value"))
     }
 
+    /// What the browser is given for a passkey.
+    pub fn passkey_options(&self) -> serde_json::Value {
+        let tag = self.tag("<div", "id=\"passkey\"").expect("no passkey is asked for");
+        serde_json::from_str(&attribute_of(tag, "data-options").unwrap()).unwrap()
+    }
+
+    /// The words of the buttons that do something else than Next.
+    pub fn deeds(&self) -> Vec<String> {
+        let tags = self.html.match_indices("<button").filter_map(|(at, _)| {
+            let tag = &self.html[at..at + self.html[at..].find('>')?];
+            attribute_of(tag, "value")
+        });
+        tags.collect()
+    }
+
+    /// `data-method`: which of the ways of proving oneself the page is about.
+    pub fn method(&self) -> String {
+        self.main("data-method")
+    }
+
     /// The question asked: the label of `answer`.
     pub fn question(&self) -> Option<String> {
         self.label("answer")

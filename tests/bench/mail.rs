@@ -60,7 +60,7 @@ fn errand(keys: &Keyring, n: usize) -> Errand {
     };
     let mut recipient = [0; 16];
     recipient[..8].copy_from_slice(&n.to_be_bytes());
-    let sealed = seal::seal(&keys.outbox, &serde_json::to_vec(&Message::Mail(mail)).unwrap()).unwrap();
+    let sealed = seal::seal(&keys.outbox, b"", &serde_json::to_vec(&Message::Mail(mail)).unwrap()).unwrap();
     let now = SystemClock.now();
     let account =
         AccountKey { domain: DomainName::new("corp.example"), guid: ObjectGuid::from_bytes(recipient) };

@@ -124,15 +124,9 @@ pub async fn million() -> PathBuf {
                     guid: ObjectGuid::from_bytes(guid.to_be_bytes()),
                 };
                 let enrollment = Enrollment {
-                    account_name: format!("user{n:07}"),
                     questions: questions.clone(),
-                    automatic: false,
-                    email: None,
                     language: Some("en".into()),
-                    enrolled_at: now,
-                    reset_at: None,
-                    unlocked_at: None,
-                    changed_at: None,
+                    ..Enrollment::blank(format!("user{n:07}"), now)
                 };
                 batch = batch.insert(&key, &enrollment);
             }
@@ -172,6 +166,7 @@ pub async fn questions_asked(data: &Path, count: usize) -> Vec<String> {
             username: format!("user{n}"),
             domain: domain.clone(),
             proved: Vec::new(),
+            parked: Vec::new(),
             step: Step::Question(questions),
         };
         store.batch().put(&session.key(Kind::Reset), &flow).commit().await.unwrap();

@@ -15,6 +15,7 @@ mod contract;
 mod directory_lockout;
 mod flows;
 mod integrity;
+mod methods;
 mod outbox;
 mod proving;
 mod reminders;

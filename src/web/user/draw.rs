@@ -195,11 +195,8 @@ pub async fn current(
     query: &Query,
 ) -> Result<Response, Error> {
     let typed = Typed { username: query.username.clone(), domain: query.domain.clone(), ..Typed::default() };
-    let shown = if query.is_filled() {
-        Shown::start()
-    } else {
-        view::view(&site.services, visitor, kind).await?
-    };
+    let shown =
+        if query.is_filled() { Shown::start() } else { view::view(&site.services, visitor, kind).await? };
     Ok(draw(site, visitor, language, kind, shown, (&typed, &Problems::new()), StatusCode::OK))
 }
 
@@ -213,11 +210,7 @@ pub async fn again(
     problems: &Problems,
     from_start: bool,
 ) -> Result<Response, Error> {
-    let shown = if from_start {
-        Shown::start()
-    } else {
-        view::view(&site.services, visitor, kind).await?
-    };
+    let shown = if from_start { Shown::start() } else { view::view(&site.services, visitor, kind).await? };
     Ok(draw(site, visitor, language, kind, shown, (typed, problems), StatusCode::UNPROCESSABLE_ENTITY))
 }
 
@@ -250,7 +243,7 @@ fn draw(
             )
         }
         View::Questions { account, present } => {
-            let enroll = enroll_page(site, language, Some(account), present.as_ref(), typed, identify());
+            let enroll = enroll_page(site, language, Some(account), present.as_deref(), typed, identify());
             let context = EnrollContext { page: page("credentials"), form, enroll };
             page::render(site, "user/enroll.html", code, context, status)
         }
@@ -362,7 +355,8 @@ fn enroll_page(
     };
     Enroll {
         proven: account.is_some(),
-        comes_back: (count > 0 || settings.enroll.ask_email) && settings.ways().into_iter().any(Factor::is_held),
+        comes_back: (count > 0 || settings.enroll.ask_email)
+            && settings.ways().into_iter().any(Factor::is_held),
         account: account.unwrap_or_default(),
         identify,
         email: Email { show: settings.enroll.ask_email, value: email },

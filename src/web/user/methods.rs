@@ -1,5 +1,7 @@
 //! What the templates are given about the ways of proving oneself.
 
+use std::fmt::Write as _;
+
 use qrcode::{Color, EcLevel, QrCode};
 use serde::Serialize;
 
@@ -132,7 +134,7 @@ impl Qr {
             while x < width {
                 let length = row[x..].iter().take_while(|color| **color == Color::Dark).count();
                 if length > 0 {
-                    path.push_str(&format!("M{} {}h{length}v1h-{length}z", x + QUIET, y + QUIET));
+                    let _ = write!(path, "M{} {}h{length}v1h-{length}z", x + QUIET, y + QUIET);
                 }
                 x += length.max(1);
             }

@@ -186,7 +186,7 @@ async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut f
         }
         Ok(Place::UnderWay(flow)) if view::tag(&flow) == tag => {
             taken.who = (flow.username.clone(), flow.domain.to_string());
-            step(site, visitor, kind, *flow, &action, &mut form, &mut taken).await
+            Box::pin(step(site, visitor, kind, *flow, &action, &mut form, &mut taken)).await
         }
         // A form of a step that is done, or of an earlier flow: the visitor is put where they are.
         Ok(Place::UnderWay(_)) => Ok(Next::Moved(None)),
