@@ -25,6 +25,9 @@ pub(super) struct DemoArguments {
     /// Ask for a verification code at resets and unlocks; it is shown at /demo/outbox.
     #[arg(long)]
     codes: bool,
+    /// Let people add authenticator apps, passkeys and recovery codes.
+    #[arg(long)]
+    methods: bool,
 }
 
 pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
@@ -53,6 +56,10 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let mut settings = Settings::default();
     settings.codes.by_mail = arguments.codes;
     settings.codes.by_sms = arguments.codes;
+    settings.methods.authenticator_app = arguments.methods;
+    // A passkey needs a host name, and this one has one where it listens on its own machine.
+    settings.methods.passkeys = arguments.methods && host == "localhost";
+    settings.methods.recovery_codes = arguments.methods;
     let config = Config {
         settings,
         data,

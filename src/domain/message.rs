@@ -39,6 +39,8 @@ pub enum Topic {
     Lockout,
     /// The ways of proving oneself were changed.
     Methods,
+    /// As many text messages were sent as may be.
+    TextMessageCap,
     /// Not enrolled yet.
     EnrollReminder,
     /// The password is about to run out.
@@ -47,7 +49,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -60,6 +62,7 @@ impl Topic {
         Self::ChangeFailed,
         Self::Lockout,
         Self::Methods,
+        Self::TextMessageCap,
         Self::EnrollReminder,
         Self::ExpiryReminder,
     ];
@@ -100,6 +103,7 @@ impl Topic {
             Self::ChangeFailed => "change_failed",
             Self::Lockout => "lockout",
             Self::Methods => "methods",
+            Self::TextMessageCap => "text_message_cap",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
         }
@@ -112,9 +116,18 @@ impl Topic {
         matches!(self, Self::Code | Self::Confirmation)
     }
 
+    /// Whether it is for those who run this, and not for the person it is about.
+    pub const fn is_alarm(self) -> bool {
+        matches!(self, Self::TextMessageCap)
+    }
+
     /// The folder of its templates.
     pub const fn folder(self) -> &'static str {
-        if self.has_code() { "code" } else { self.as_str() }
+        match self {
+            Self::Code | Self::Confirmation => "code",
+            Self::TextMessageCap => "alarm",
+            other => other.as_str(),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ use crate::{
     store::{self, Batch, Found, keyring::keyed_hash, seal},
 };
 
+/// So many alarms about one thing are sent in an hour, and in a day.
+const ALARMS: (u32, u32) = (1, 24);
 /// So many alerts about one thing are sent to one person in an hour, and in a day.
 const ALERTS: (u32, u32) = (10, 40);
 /// Alerts that could not be sent for so long are given up.
@@ -384,6 +386,8 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
             if (errand.attempts == 0 || *channel == Channel::Sms)
                 && let Some(capped) = spend(services, *channel, recipient, errand.concern.topic).await?
             {
+                let batch =
+                    if capped == TOO_MANY_TEXT_MESSAGES { alarm(services, batch, errand) } else { batch };
                 return Ok((Done::Never(capped, "too many were sent".into()), batch));
             }
             // It will never be another one: waiting would only hold up what follows.
@@ -412,11 +416,27 @@ fn opened(services: &Services, sealed: &str) -> Option<Message> {
     serde_json::from_slice(&plain).ok()
 }
 
+/// Those who run this are told that no more text messages are sent; once in a while, see [`spend_alert`].
+fn alarm<'a>(services: &Services, batch: Batch<'a>, errand: &Errand) -> Batch<'a> {
+    let settings = services.settings.load();
+    let topic = Topic::TextMessageCap;
+    if settings.alerts.recipients(topic).is_none() || !services.notifier.delivers(&settings, Channel::Mail) {
+        return batch;
+    }
+    alert(batch, Concern { topic, ..errand.concern.clone() }, services.now(), (None, None))
+}
+
 /// Counts an alert, durably; false if there were too many. Anyone can fail at another's name, and whoever has a
 /// password can enroll with a stranger's address: neither is to fill a mailbox.
 async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Error> {
     if matches!(concern.topic, Topic::EnrollReminder | Topic::ExpiryReminder) {
         return Ok(true);
+    }
+    if concern.topic.is_alarm() {
+        let hash = keyed_hash(&services.keys.outbox, &[b"alarm", concern.topic.as_str().as_bytes()]);
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash[..16]);
+        return Ok(spend_all(services, &[(key, ALARMS, "too_many_alerts")]).await?.is_none());
     }
     let account = &concern.account;
     let parts: [&[u8]; 4] = [
@@ -431,6 +451,8 @@ async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Err
     Ok(spend_all(services, &[(key, ALERTS, "too_many_alerts")]).await?.is_none())
 }
 
+/// Why a text message isn't sent when all together are too many.
+const TOO_MANY_TEXT_MESSAGES: &str = "too_many_in_all";
 /// The count of all text messages together.
 const ALL_TEXT_MESSAGES: [u8; 16] = [0; 16];
 
@@ -449,7 +471,7 @@ async fn spend(
         counts.push((*recipient, caps, "too_many_to_one"));
     }
     if channel == Channel::Sms {
-        counts.push((ALL_TEXT_MESSAGES, (limits.text_messages_per_hour, 0), "too_many_in_all"));
+        counts.push((ALL_TEXT_MESSAGES, (limits.text_messages_per_hour, 0), TOO_MANY_TEXT_MESSAGES));
     }
     spend_all(services, &counts).await
 }
@@ -515,7 +537,11 @@ async fn expand<'a>(
         minutes: 0,
         days: days_left(&account, services.now()).unwrap_or_default(),
     };
-    let languages = languages(&settings, &account, enrollment.as_deref(), page_language);
+    let languages = if concern.topic.is_alarm() {
+        vec![settings.general.language.clone()]
+    } else {
+        languages(&settings, &account, enrollment.as_deref(), page_language)
+    };
     for address in addresses {
         let mail = services.notifier.mail_in(&settings, concern.topic, &languages, &address, &facts);
         let mail = mail.map_err(|e| Error::Internal(e.to_string()))?;

@@ -31,6 +31,9 @@ tab! {
 tab! {
     /// The Alerts tab. Alerts are sent once mail is set up.
     pub struct Alerts {
+        /// Who is told when Regain itself needs looking after, for instance when no more text messages are sent in an
+        /// hour: e-mail addresses.
+        operators: Vec<String> = Vec::new(), as address;
         /// Someone enrolled.
         enroll: Alert = Alert::default();
         /// Someone tried to enroll in vain.
@@ -59,6 +62,7 @@ impl Alerts {
     /// Who is told of a topic, as addresses and words for them; `None` if nobody is.
     pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
         let (recipients, bcc) = match topic {
+            Topic::TextMessageCap => (!self.operators.is_empty()).then_some((&self.operators[..], &[][..])),
             Topic::Code | Topic::Confirmation | Topic::EnrollReminder | Topic::ExpiryReminder => None,
             Topic::Enroll => self.enroll.lists(),
             Topic::EnrollFailed => self.enroll_failed.lists(),
@@ -111,6 +115,10 @@ impl Personal {
             _ => return None,
         })
     }
+}
+
+fn address(text: &str) -> Result<(), String> {
+    EmailAddress::parse(text).map(drop).map_err(|_| "is not an e-mail address".into())
 }
 
 pub(super) fn recipient(text: &str) -> Result<(), String> {

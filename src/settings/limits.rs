@@ -16,7 +16,7 @@ tab! {
         codes_per_recipient_per_hour: u32 = 6, in 0..=100;
         /// In a day.
         codes_per_recipient_per_day: u32 = 20, in 0..=1000;
-        /// Text messages that are sent in an hour, to whomever; more are dropped, and the log says so. They cost money.
+        /// Text messages that are sent in an hour, to whomever; more are dropped, and the operators are told. They cost money.
         /// 0 for no limit.
         text_messages_per_hour: u32 = 200, in 0..=3000;
     }

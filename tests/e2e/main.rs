@@ -24,3 +24,4 @@ mod text_messages;
 mod trouble;
 mod trying;
 mod walks;
+mod ways_in;

@@ -2,7 +2,6 @@
 //! as well as narrow and dark, into `pictures/` below Cargo's folder for temporary files.
 
 use fantoccini::{Locator, key::Key};
-use serde_json::json;
 
 use super::support::{
     browser::{Browser, Looks},
@@ -14,21 +13,6 @@ use super::support::{
 };
 
 const NEW: &str = "A-Fresh-0ne!";
-
-/// Photographs the page, and makes sure that nothing is cut off on a phone.
-async fn photograph(browser: &Browser, name: &str) {
-    browser.resize((1280, 800)).await;
-    browser.prefer_dark(false).await;
-    browser.picture(&format!("{name}-wide")).await;
-    browser.resize((320, 640)).await;
-    browser.prefer_dark(true).await;
-    browser.picture(&format!("{name}-narrow")).await;
-    let page = browser.devtools("Page.getLayoutMetrics", json!({})).await;
-    let width = page["cssContentSize"]["width"].as_f64().unwrap();
-    assert!(width <= 320.0, "{name} is {width} wide on a phone");
-    browser.resize((1280, 800)).await;
-    browser.prefer_dark(false).await;
-}
 
 /// Chooses the questions of [`ANSWERS`] and answers them, with the mouse.
 async fn choose_and_answer(browser: &Browser) {
@@ -63,17 +47,17 @@ async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     let browser = Browser::open().await;
     browser.goto(&server.url("/")).await.unwrap();
     browser.reaches("menu/menu").await;
-    photograph(&browser, "menu").await;
+    browser.photograph("menu").await;
     browser.follow("a[href=\"/enroll\"]").await;
     browser.reaches("enroll/identify").await;
     assert!(browser.says("main").await.contains("You have 5 minutes"));
-    photograph(&browser, "enroll").await;
+    browser.photograph("enroll").await;
     browser.fill("username", &user.name).await;
     browser.fill("password", "Not-The-Pw0rd!").await;
     browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
     assert!(browser.says("[role=alert]").await.contains("together they don’t fit"));
-    photograph(&browser, "enroll-refused").await;
+    browser.photograph("enroll-refused").await;
     browser.fill("password", &user.password).await;
     choose_and_answer(&browser).await;
     // The same question twice; only the answers and the password have to be typed again.
@@ -82,41 +66,41 @@ async fn a_person_enrolls_choosing_from_lists_and_resets_the_password() {
     browser.follow(".button").await;
     browser.reaches("enroll/credentials").await;
     assert!(browser.says("[role=alert]").await.contains("already chosen this question"));
-    photograph(&browser, "enroll-question-repeated").await;
+    browser.photograph("enroll-question-repeated").await;
     choose_and_answer(&browser).await;
     browser.follow(".button").await;
     browser.reaches("enroll/finished").await;
-    photograph(&browser, "enroll-finished").await;
+    browser.photograph("enroll-finished").await;
     browser.follow(".button").await;
     browser.reaches("menu/menu").await;
 
     browser.follow("a[href=\"/reset\"]").await;
     browser.reaches("reset/identify").await;
-    photograph(&browser, "identify").await;
+    browser.photograph("identify").await;
     browser.follow(".button").await;
     assert!(browser.says("[role=alert]").await.contains("fill this in"));
-    photograph(&browser, "identify-empty").await;
+    browser.photograph("identify-empty").await;
     browser.fill("username", &format!("CORP\\{}", user.name)).await;
     browser.follow(".button").await;
     browser.reaches("reset/question").await;
-    photograph(&browser, "question").await;
+    browser.photograph("question").await;
     browser.fill("answer", "something else").await;
     browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
-    photograph(&browser, "question-wrong").await;
+    browser.photograph("question-wrong").await;
     answer_all(&browser, "reset").await;
     browser.reaches("reset/password").await;
-    photograph(&browser, "password").await;
+    browser.photograph("password").await;
     browser.fill("new_password", "short").await;
     browser.fill("confirm_password", "short").await;
     browser.follow(".button").await;
     browser.find(Locator::Css("[role=alert]")).await.unwrap();
-    photograph(&browser, "password-refused").await;
+    browser.photograph("password-refused").await;
     browser.fill("new_password", NEW).await;
     browser.fill("confirm_password", NEW).await;
     browser.follow(".button").await;
     browser.reaches("reset/finished").await;
-    photograph(&browser, "reset-finished").await;
+    browser.photograph("reset-finished").await;
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
     // Back and forward again do no harm.
     browser.back().await.unwrap();
@@ -169,7 +153,7 @@ async fn a_person_with_nothing_but_a_keyboard_enrolls_and_changes_the_password()
     tab_to(&browser, "submit").await;
     type_keys(&browser, &enter).await;
     browser.reaches("change/credentials").await;
-    photograph(&browser, "change").await;
+    browser.photograph("change").await;
     for (field, text) in
         [("old_password", user.password.as_str()), ("new_password", NEW), ("confirm_password", NEW)]
     {
@@ -178,7 +162,7 @@ async fn a_person_with_nothing_but_a_keyboard_enrolls_and_changes_the_password()
     }
     type_keys(&browser, &enter).await;
     browser.reaches("change/finished").await;
-    photograph(&browser, "change-finished").await;
+    browser.photograph("change-finished").await;
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
 }
 
@@ -205,7 +189,7 @@ async fn a_person_without_scripts_unlocks_the_account() {
     browser.follow(".button").await;
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;
-    photograph(&browser, "unlock-finished").await;
+    browser.photograph("unlock-finished").await;
     assert_eq!(domain.bind(&user, &user.password).await, Bind::Accepted);
     browser.follow(".button").await;
     browser.follow("a[href=\"/unlock\"]").await;
@@ -214,7 +198,7 @@ async fn a_person_without_scripts_unlocks_the_account() {
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;
     assert!(browser.says("main").await.contains("was not locked"));
-    photograph(&browser, "unlock-not-locked").await;
+    browser.photograph("unlock-not-locked").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,9 +230,9 @@ async fn a_person_reads_german() {
     let user = domain.someone().await;
     let browser = Browser::with(Looks { languages: "de", ..Looks::default() }).await;
     browser.goto(&server.url("/")).await.unwrap();
-    photograph(&browser, "german-menu").await;
+    browser.photograph("german-menu").await;
     browser.follow("a[href=\"/enroll\"]").await;
-    photograph(&browser, "german-enroll").await;
+    browser.photograph("german-enroll").await;
     let questions = [
         "Wie hieß Ihr erstes Stofftier?",
         "Welchen Spitznamen hatten Sie als Kind?",
@@ -268,7 +252,7 @@ async fn a_person_reads_german() {
     browser.follow(".button").await;
     browser.reaches("reset/question").await;
     assert!(browser.says("main").await.contains(questions[0]));
-    photograph(&browser, "german-question").await;
+    browser.photograph("german-question").await;
     browser.goto(&server.url("/reset?lang=en")).await.unwrap();
     browser.reaches("reset/question").await;
     assert!(browser.says("main").await.contains("Question 1 of 3"));
@@ -295,7 +279,7 @@ async fn a_person_meets_each_kind_of_trouble() {
     browser.reaches("reset/error").await;
     assert!(browser.says("h1").await.contains("Too many wrong answers"));
     assert!(!browser.says("main").await.contains("Try again"), "it would not help");
-    photograph(&browser, "lockout").await;
+    browser.photograph("lockout").await;
     for _ in 0..2 {
         begin("unlock", "somebody").await;
         browser.reaches("unlock/question").await;
@@ -304,15 +288,15 @@ async fn a_person_meets_each_kind_of_trouble() {
     browser.reaches("unlock/error").await;
     assert!(browser.says("h1").await.contains("A short pause"));
     assert!(browser.says("main").await.contains("in 60 minutes"));
-    photograph(&browser, "pause").await;
+    browser.photograph("pause").await;
     browser.goto(&server.url("/nowhere")).await.unwrap();
-    photograph(&browser, "not-found").await;
+    browser.photograph("not-found").await;
     browser.goto(&server.url("/change")).await.unwrap();
     browser.fill("username", &user.name).await;
     browser.delete_all_cookies().await.unwrap();
     browser.follow(".button").await;
     browser.reaches("change/error").await;
-    photograph(&browser, "form-forged").await;
+    browser.photograph("form-forged").await;
 
     server.configure(&format!("\"{}\"", domain.address), "\"127.0.0.1:9\"");
     server.restart().await;
@@ -321,7 +305,7 @@ async fn a_person_meets_each_kind_of_trouble() {
     browser.follow(".button").await;
     browser.reaches("reset/error").await;
     assert!(browser.says("h1").await.contains("doesn’t answer"));
-    photograph(&browser, "critical-error").await;
+    browser.photograph("critical-error").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,7 +319,7 @@ async fn one_domain_needs_no_list_and_several_have_one() {
     browser.goto(&server.url("/reset")).await.unwrap();
     let list = browser.find(Locator::Css("select[name=domain]")).await.unwrap();
     list.select_by_label("LAB").await.unwrap();
-    photograph(&browser, "identify-domains").await;
+    browser.photograph("identify-domains").await;
     browser.fill("username", &user.name).await;
     browser.follow(".button").await;
     browser.reaches("reset/error").await;
@@ -343,23 +327,6 @@ async fn one_domain_needs_no_list_and_several_have_one() {
     let mut visitor: Visitor = server.visitor();
     visitor.enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
     visitor.begins("reset", &format!("LAB\\{}", user.name), "CORP").await.is_at(503, "reset/error");
-}
-
-/// The code in the latest mail.
-async fn code_mailed(mails: &MailServer, count: usize) -> String {
-    let began = std::time::Instant::now();
-    loop {
-        let seen = mails.seen("mail");
-        let codes =
-            seen.iter().map(|mail| mail["text"].as_str().unwrap()).filter(|text| text.contains("code"));
-        let codes: Vec<_> = codes.collect();
-        if codes.len() >= count {
-            let digits = |word: &&str| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit());
-            return codes[count - 1].split_whitespace().find(digits).expect("six digits").to_owned();
-        }
-        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{} codes came", codes.len());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -382,13 +349,13 @@ async fn a_person_resets_the_password_with_a_code_from_the_mail() {
     answer_all(&browser, "reset").await;
     browser.reaches("reset/code").await;
     assert!(browser.says("main").await.contains("@c•••.example"), "{}", browser.says("main").await);
-    photograph(&browser, "code").await;
-    let code = code_mailed(&mails, 1).await;
+    browser.photograph("code").await;
+    let code = mails.latest_code("@corp.example", 1).await;
     let wrong = if code == "000000" { "111111" } else { "000000" };
     browser.fill("code", wrong).await;
     browser.follow(".button").await;
     browser.reaches("reset/code").await;
-    photograph(&browser, "code-wrong").await;
+    browser.photograph("code-wrong").await;
     browser.fill("code", &format!("{} {}", &code[..3], &code[3..])).await;
     browser.follow(".button").await;
     browser.reaches("reset/password").await;
@@ -419,8 +386,8 @@ async fn a_person_unlocks_where_the_code_comes_first() {
     browser.follow(".button").await;
     browser.reaches("unlock/code").await;
     assert!(!browser.says("main").await.contains('•'), "nothing of the address before anything is proved");
-    photograph(&browser, "code-first").await;
-    browser.fill("code", &code_mailed(&mails, 1).await).await;
+    browser.photograph("code-first").await;
+    browser.fill("code", &mails.latest_code("@corp.example", 1).await).await;
     browser.follow(".button").await;
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;

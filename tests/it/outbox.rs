@@ -167,3 +167,39 @@ async fn whoever_puts_another_address_in_place_is_not_the_only_one_to_hear_of_it
     let [alice, mary, stranger] = ["alice@demo.example", "mary@elsewhere.example", "stranger@mail.example"];
     assert_eq!(to, [alice, alice, mary, mary, stranger, stranger]);
 }
+
+#[tokio::test]
+async fn those_who_run_it_are_told_once_an_hour_that_no_more_text_messages_are_sent() {
+    let app = TestApp::new()
+        .with_settings(|settings| {
+            settings.codes.by_sms = true;
+            settings.codes.automatic_enrollment = true;
+            settings.limits.text_messages_per_hour = 2;
+            settings.general.language = "de".into();
+            settings.alerts.operators = vec!["admin@corp.example".into()];
+        })
+        .start()
+        .await;
+    let begins = async |names: &[&str]| {
+        for name in names {
+            app.visitor(name).begins("unlock").await;
+        }
+        let mails = app.sent().await.into_iter().filter_map(|message| match message {
+            Message::Mail(mail) if mail.to.as_str() == "admin@corp.example" => Some(mail),
+            _ => None,
+        });
+        mails.collect::<Vec<_>>()
+    };
+    assert_eq!(begins(&["alice", "erin"]).await.len(), 0);
+    let told = begins(&["carol", "frank", "heidi"]).await;
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].subject.contains("keine SMS mehr") && told[0].text.contains("DEMO\\carol"),
+        "{}",
+        told[0].text
+    );
+    assert!(!told[0].text.contains("Helpdesk") && !told[0].html.as_ref().unwrap().contains("Helpdesk"));
+    app.advance(std::time::Duration::from_secs(60 * 60));
+    assert_eq!(begins(&["alice", "erin"]).await.len(), 1);
+    assert_eq!(begins(&["carol", "frank"]).await.len(), 2);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use regain::{
     directory::demo::{SAMPLE_PASSWORD, Standing},
     settings::{Order, Settings},
-    testing::{Page, TestApp, Visitor},
+    testing::{Device, OneTimeCodes, Page, TestApp, Visitor},
 };
 
 /// What a stranger may type: a name nobody has, one not enrolled, and people of every standing.
@@ -53,6 +53,16 @@ fn masked(page: &Page, name: &str) -> String {
         let end = at + html[at..].find("</label>").unwrap();
         assert!(question.ends_with('?'));
         html.replace_range(at..end, "");
+    }
+    // Every challenge is another one.
+    if let Some(at) = html.find("data-options=\"") {
+        let start = at + "data-options=\"".len();
+        let end = start + html[start..].find('"').unwrap();
+        assert!(
+            html[start..end].contains("allowCredentials&quot;:[]")
+                || !html[start..end].contains("allowCredentials")
+        );
+        html.replace_range(start..end, "");
     }
     let escaped = name.replace('\'', "&#x27;");
     html.replace(&format!(">{escaped}<"), ">NAME<").replace(&format!("\"{escaped}\""), "\"NAME\"")
@@ -110,6 +120,10 @@ enum Deed {
     Resend,
     Wait(u64),
     BeginAnew,
+    /// Asks for another way.
+    Use(&'static str),
+    /// Gives something for a passkey.
+    Sign,
 }
 
 /// Each does the same in lockstep; the pages of each deed.
@@ -138,6 +152,8 @@ async fn do_alike(
                 Deed::Guess(number) => visitor.enters_code(&format!("guess {number}")).await,
                 Deed::Repeat => visitor.enters_code("guess 1").await,
                 Deed::Resend => visitor.asks_for_another_code().await,
+                Deed::Use(word) => visitor.submit(&[("action", word)]).await,
+                Deed::Sign => visitor.submit(&[("credential", "{\"id\":\"x\"}")]).await,
                 Deed::BeginAnew => visitor.elsewhere().begins(flow).await,
                 Deed::Look | Deed::Wait(_) => visitor.open(&path).await,
             };
@@ -201,6 +217,87 @@ async fn with_the_code_first_every_step_is_alike_for_every_name() {
         reached.dedup();
         let carol = usize::from(automatic);
         assert!(reached.len() >= 3 + carol, "{reached:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_other_way_is_alike_for_every_name() {
+    use Deed::{BeginAnew, Guess, Look, Post, Repeat, Sign, Use};
+    for (order, questions, flow) in [
+        (Order::CodeFirst, true, "reset"),
+        (Order::QuestionsFirst, true, "unlock"),
+        (Order::CodeFirst, false, "unlock"),
+    ] {
+        let (app, visitors) = people_with(|settings| {
+            settings.codes.by_mail = true;
+            settings.codes.order = Some(order);
+            settings.methods.questions = questions;
+            settings.methods.authenticator_app = true;
+            settings.methods.recovery_codes = true;
+            settings.methods.passkeys = true;
+        })
+        .await;
+        // One of them has an app and recovery codes, one a passkey, the others nothing of it.
+        for (name, ways) in [("alice", &["app", "recovery_code"][..]), ("erin", &["passkey"])] {
+            let mut visitor = app.visitor(name);
+            visitor.open("/enroll").await;
+            let password = visitor.password.clone();
+            visitor.submit(&[("username", name), ("domain", "DEMO"), ("password", &password)]).await;
+            for way in ways {
+                let page = visitor.asks_to(&format!("add-{way}")).await;
+                match *way {
+                    "app" => {
+                        let code = OneTimeCodes::read(&page).code(&app, 0);
+                        visitor.enters_code(&code).await;
+                    }
+                    "passkey" => {
+                        let mut device = Device::at("https://reset.demo.example");
+                        let made = device.make(&page.passkey_options());
+                        visitor.submit(&[("credential", &made), ("name", "x")]).await;
+                    }
+                    _ => drop(visitor.asks_to("kept").await),
+                }
+            }
+            let key = app.account(name).await.key;
+            let enrollment = app.enrollment(&key).await.unwrap();
+            assert_eq!(enrollment.app.is_some(), ways.contains(&"app"));
+            assert_eq!(enrollment.passkeys.is_empty(), !ways.contains(&"passkey"));
+        }
+        let first = if order == Order::CodeFirst { "use-code" } else { "use-questions" };
+        let deeds = [
+            Post,
+            Look,
+            Use("use-app"),
+            Look,
+            Guess(1),
+            Repeat,
+            Use("use-recovery_code"),
+            Guess(2),
+            Use("use-passkey"),
+            Look,
+            Sign,
+            Look,
+            Use(first),
+            Use("use-questions"),
+            Use("use-passkey"),
+            Use("use-app"),
+            Guess(3),
+            BeginAnew,
+            Use("use-recovery_code"),
+            Guess(4),
+            Guess(5),
+            Look,
+            BeginAnew,
+        ];
+        let steps = do_alike(&app, &visitors, flow, &deeds).await;
+        let codes: Vec<u16> = steps.iter().map(|pages| pages[0].0.code()).collect();
+        let ends =
+            [303, 200, 200, 200, 422, 422, 200, 422, 200, 200, 422, 200, 200, 200, 200, 200, 422, 200, 200];
+        assert_eq!(codes[..19], ends, "{order:?}");
+        assert_eq!(codes[19..], [422, 403, 200, 403], "{order:?}");
+        for pages in &steps {
+            are_alike(pages);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
     settings::Order,
-    testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
+    testing::{Device, DirectoryMood, OneTimeCodes, Page, StoreMood, TestApp, Visitor},
 };
 
 fn root() -> &'static Path {
@@ -143,8 +143,20 @@ fn is_said(page: &Page, language: &str, keys: &BTreeMap<String, String>) {
             "{key} is shown instead of its text: {text}"
         );
     }
-    for name in ["{field}", "{minimum}", "{count}", "{days}", "{seconds}", "{number}", "{total}", "{minutes}"]
-    {
+    for name in [
+        "{field}",
+        "{minimum}",
+        "{count}",
+        "{days}",
+        "{seconds}",
+        "{number}",
+        "{total}",
+        "{minutes}",
+        "{day}",
+        "{needed}",
+        "{missing}",
+        "{address}",
+    ] {
         assert!(!text.contains(name), "{name}: {text}");
     }
 }
@@ -239,7 +251,78 @@ async fn walks(app: &TestApp, mut alice: Visitor, other: &Visitor) -> Vec<Page> 
     for number in 0..5 {
         pages.push(nobody.answers(&format!("guess {number}")).await);
     }
+    looks_after_ways_in(app, other, &mut pages).await;
     pages
+}
+
+/// Sets up all there is, and proves with it.
+async fn looks_after_ways_in(app: &TestApp, other: &Visitor, pages: &mut Vec<Page>) {
+    app.set(|settings| {
+        settings.methods.authenticator_app = true;
+        settings.methods.passkeys = true;
+        settings.methods.recovery_codes = true;
+        settings.methods.needed = Some(3);
+        settings.security.wrong_answers_until_lockout = 0;
+        settings.codes.by_mail = true;
+    });
+    let mut erin = other.elsewhere();
+    "erin".clone_into(&mut erin.name);
+    let fields = erin.fills_enroll().await;
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pages.push(erin.page.clone().unwrap());
+    pages.push(erin.submit(&fields).await);
+    pages.push(erin.enters_code("nonsense").await);
+    pages.push(erin.enters_latest_code().await);
+    let page = erin.asks_to("add-app").await;
+    let codes = OneTimeCodes::read(&page);
+    pages.extend([page, erin.enters_code("nonsense").await, erin.enters_code(&codes.code(app, 0)).await]);
+    let page = erin.asks_to("add-passkey").await;
+    let mut device = Device::at("https://reset.demo.example");
+    let made = device.make(&page.passkey_options());
+    let named = ("name", "Telefon 1");
+    pages.extend([
+        page,
+        erin.submit(&[("credential", ""), named]).await,
+        erin.submit(&[("credential", "{}"), named]).await,
+        erin.submit(&[("credential", &made), named]).await,
+    ]);
+    let page = erin.asks_to("add-passkey").await;
+    let made = device.make(&page.passkey_options());
+    pages.push(erin.submit(&[("credential", &made), named]).await);
+    pages.push(erin.submit(&[("credential", &made), named]).await);
+    pages.push(erin.asks_to("back").await);
+    pages.extend([erin.asks_to("add-recovery_code").await, erin.asks_to("kept").await]);
+    let mut visitor = erin.elsewhere();
+    pages.push(visitor.proves("unlock").await);
+    for way in ["use-passkey", "use-app", "use-recovery_code"] {
+        pages.push(visitor.asks_to(way).await);
+        let wrong = if way == "use-passkey" { ("credential", "{}") } else { ("code", "nonsense") };
+        pages.push(visitor.submit(&[wrong]).await);
+    }
+    app.advance(Duration::from_secs(3600));
+    for way in ["remove-app", "remove-recovery_code"] {
+        erin.asks_to(way).await;
+    }
+    let mut erin = erin.elsewhere();
+    erin.open("/enroll").await;
+    let (name, password) = (erin.name.clone(), erin.password.clone());
+    pages.push(erin.submit(&[("username", &name), ("domain", "DEMO"), ("password", &password)]).await);
+    pages.extend([erin.asks_to("remove-app").await, erin.asks_to("remove-recovery_code").await]);
+    pages.push(erin.asks_to("finish").await);
+    let mut visitor = erin.elsewhere();
+    pages.push(visitor.proves("unlock").await);
+    app.set(|settings| {
+        settings.methods.needed = Some(2);
+        settings.codes.by_mail = false;
+        settings.methods.questions = false;
+        settings.enroll.ask_email = false;
+    });
+    pages.push(erin.open("/enroll").await);
+    let mut visitor = erin.elsewhere();
+    pages.push(visitor.begins("unlock").await);
+    let options = visitor.page.as_ref().unwrap().passkey_options();
+    let signed = device.sign(&options);
+    pages.push(visitor.submit(&[("credential", &signed)]).await);
 }
 
 #[tokio::test]

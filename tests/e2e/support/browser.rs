@@ -164,6 +164,22 @@ impl Browser {
         file
     }
 
+    /// Photographs the page, wide and light as well as narrow and dark, and makes sure that nothing is cut off on a
+    /// phone.
+    pub async fn photograph(&self, name: &str) {
+        self.resize((1280, 800)).await;
+        self.prefer_dark(false).await;
+        self.picture(&format!("{name}-wide")).await;
+        self.resize((320, 640)).await;
+        self.prefer_dark(true).await;
+        self.picture(&format!("{name}-narrow")).await;
+        let page = self.devtools("Page.getLayoutMetrics", json!({})).await;
+        let width = page["cssContentSize"]["width"].as_f64().unwrap();
+        assert!(width <= 320.0, "{name} is {width} wide on a phone");
+        self.resize((1280, 800)).await;
+        self.prefer_dark(false).await;
+    }
+
     /// Sends a command of the DevTools protocol.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let session = self.session_id().await.unwrap().expect("a session");

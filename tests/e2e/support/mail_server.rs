@@ -64,6 +64,23 @@ impl MailServer {
         all.filter(|what| what.get(kind).is_some()).collect()
     }
 
+    /// The code in the mail with that number, from 1, among those with one to an address that ends so.
+    pub async fn latest_code(&self, address: &str, number: usize) -> String {
+        let began = std::time::Instant::now();
+        let digits = |word: &&str| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit());
+        loop {
+            let to = |mail: &&Value| mail["recipients"][0].as_str().is_some_and(|to| to.ends_with(address));
+            let seen = self.seen("mail");
+            let texts = seen.iter().filter(to).filter_map(|mail| mail["text"].as_str());
+            let mut codes = texts.filter_map(|text| text.split_whitespace().find(digits));
+            if let Some(code) = codes.nth(number - 1) {
+                return code.to_owned();
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "the code did not come");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// How many mails it took; started with `--count`, when it keeps nothing else.
     pub fn count(&self) -> usize {
         let text = fs::read_to_string(self.folder.path().join("count")).unwrap_or_default();
