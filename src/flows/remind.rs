@@ -2,7 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Services, outbox};
+use super::{
+    Error, Services, outbox,
+    prove::{self, Way},
+};
 use crate::{
     directory::Directory,
     domain::{
@@ -75,7 +78,7 @@ async fn look_at(
     let mut topics = Vec::new();
     if settings.reminders.enroll
         && is_due(reminded.enroll_at, settings.reminders.enroll_every_days, now)
-        && enrollment.as_ref().is_none_or(|enrollment| enrollment.questions.is_empty())
+        && prove::way(settings, enrollment.as_deref()) != Some(Way::Enrolled)
     {
         topics.push(Topic::EnrollReminder);
         reminded.enroll_at = Some(now);
