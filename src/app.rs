@@ -149,10 +149,6 @@ impl App {
         } else {
             Notifier::new(Arc::clone(&renderer))
         };
-        let passkeys = Passkeys::new(base_url.origin(), &config.settings.general.product_name);
-        if let (Err(fault), true) = (&passkeys, config.settings.methods.passkeys) {
-            return Err(Error(fault.clone()));
-        }
         let services = Services {
             directories,
             store,
@@ -161,7 +157,7 @@ impl App {
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
             notifier,
-            passkeys: passkeys.ok(),
+            passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
             turns: Turns::default(),
         };

@@ -179,6 +179,10 @@ fn all_faults_are_told_at_once_each_with_its_place() {
         ("listen = []", ":1: listen: needs an address at least"),
         ("listen = [\"nowhere\"]", ":1: listen: \"nowhere\" can't be listened on"),
         ("data = \"\"", ":1: data: \"\" must not be empty"),
+        (
+            "base_url = \"https://[::1]:8443\"\nsettings.methods.passkeys = true",
+            ":2: settings.methods.passkeys: true, but they need a host name",
+        ),
         ("connections.total = 99999999999999999999", ":1: connections.total: is no number"),
     ] {
         let told = faults(text, &[]);
