@@ -93,6 +93,9 @@ pub struct Enrollment {
     pub language: Option<String>,
     /// When the person last enrolled.
     pub enrolled_at: Timestamp,
+    /// Counts the enrollments and the changes to the ways of proving oneself.
+    #[serde(default)]
+    pub revision: u32,
     /// When the password was last reset here.
     pub reset_at: Option<Timestamp>,
     /// When the account was last unlocked here.
@@ -115,10 +118,21 @@ impl Enrollment {
             recovery_codes: None,
             language: None,
             enrolled_at,
+            revision: 0,
             reset_at: None,
             unlocked_at: None,
             changed_at: None,
         }
+    }
+
+    /// What is proved against this is worth nothing against another.
+    pub const fn stamp(&self) -> Stamp {
+        Stamp { enrolled_at: self.enrolled_at, revision: self.revision }
+    }
+
+    /// Whether the person has chosen this way. Recovery codes are chosen even when all are used.
+    pub fn has_chosen(&self, factor: Factor) -> bool {
+        self.has(factor) || (factor == Factor::RecoveryCode && self.recovery_codes.is_some())
     }
 
     /// Whether the person can prove themselves so with what is kept here; a code that is sent is not.
@@ -131,6 +145,13 @@ impl Enrollment {
             Factor::RecoveryCode => self.recovery_codes.as_ref().is_some_and(|codes| !codes.left.is_empty()),
         }
     }
+}
+
+/// Which enrollment it is, and in which state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    enrolled_at: Timestamp,
+    revision: u32,
 }
 
 /// An authenticator app.

@@ -9,7 +9,7 @@ use super::{
     clock::Timestamp,
     code::CodeHash,
     contact::EmailAddress,
-    enrollment::Question,
+    enrollment::{Question, Stamp},
     lockout::Subject,
 };
 
@@ -72,6 +72,12 @@ pub struct Flow {
     /// What was proved so far.
     #[serde(default)]
     pub proved: Vec<Factor>,
+    /// Against which enrollment; none if there was none.
+    #[serde(default)]
+    pub stamp: Option<Stamp>,
+    /// No code could be sent, for want of an address.
+    #[serde(default)]
+    pub no_address: bool,
     /// Steps that were left for another way of proving, and can be come back to.
     #[serde(default)]
     pub parked: Vec<Step>,
@@ -176,6 +182,9 @@ pub enum Step {
     Questions {
         /// Whose.
         account: AccountKey,
+        /// pwdLastSet when it was proven: with another password it has to be proven anew.
+        #[serde(default)]
+        password_set: i64,
     },
     /// Enroll: the ways of proving oneself, to be added to and taken from.
     Methods(Methods),
@@ -289,11 +298,9 @@ pub struct Held {
     pub subject: Subject,
     /// What is wanted.
     pub factor: Factor,
-    /// Which enrollment it is wanted of; none for a name that has none.
-    pub enrolled_at: Option<Timestamp>,
     /// What a passkey is to sign.
     pub challenge: Option<Challenge>,
-    /// Marks of the wrong ones typed: the same one again (a reload, a double click) is neither tried nor counted twice.
+    /// Marks of the wrong ones given: the same code again (a reload, a double click) is neither tried nor counted twice.
     pub tried: Vec<[u8; 8]>,
 }
 
@@ -311,6 +318,8 @@ pub struct Challenge {
 pub struct Methods {
     /// Whose.
     pub account: AccountKey,
+    /// pwdLastSet when the password was proved: with another one it has to be proved anew.
+    pub password_set: i64,
     /// What is being added.
     pub adding: Option<Adding>,
     /// What was done last, to be said.

@@ -9,7 +9,7 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use super::{clock::Timestamp, code::Code};
+use super::{clock::Timestamp, code::Code, secret::SecretText};
 
 /// The secret that an app and Regain share.
 pub struct TotpSecret(Zeroizing<[u8; Self::BYTES]>);
@@ -31,23 +31,23 @@ impl TotpSecret {
     }
 
     /// The secret as people type it, in groups of four.
-    pub fn typed(&self) -> Zeroizing<String> {
+    pub fn typed(&self) -> SecretText {
         let text = Zeroizing::new(BASE32_NOPAD.encode(self.reveal()));
-        let mut groups = Zeroizing::new(String::with_capacity(2 * text.len()));
+        let mut groups = String::with_capacity(2 * text.len());
         for (index, character) in text.chars().enumerate() {
             if index > 0 && index % 4 == 0 {
                 groups.push(' ');
             }
             groups.push(character);
         }
-        groups
+        SecretText::new(groups)
     }
 
     /// What apps read from a QR code: an address of the scheme `otpauth`.
-    pub fn address(&self, issuer: &str, account: &str) -> Zeroizing<String> {
+    pub fn address(&self, issuer: &str, account: &str) -> SecretText {
         let (issuer, account) = (percent_encoded(issuer), percent_encoded(account));
         let secret = Zeroizing::new(BASE32_NOPAD.encode(self.reveal()));
-        Zeroizing::new(format!(
+        SecretText::new(format!(
             "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm=SHA1&digits=6&period=30",
             secret.as_str()
         ))
@@ -100,8 +100,6 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::secret::SecretText;
-
     fn secret() -> TotpSecret {
         TotpSecret::new(*b"12345678901234567890")
     }
@@ -145,12 +143,12 @@ mod tests {
     fn an_app_is_told_all_it_needs() {
         let address = secret().address("Regain & Söhne", "CORP\\mary:x");
         assert_eq!(
-            address.as_str(),
+            address.reveal(),
             "otpauth://totp/Regain%20%26%20S%C3%B6hne:CORP%5Cmary%3Ax?\
              secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Regain%20%26%20S%C3%B6hne&\
              algorithm=SHA1&digits=6&period=30"
         );
-        assert_eq!(secret().typed().as_str(), "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
+        assert_eq!(secret().typed().reveal(), "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
         assert_eq!(format!("{:?}", secret()), "TotpSecret(…)");
     }
 }

@@ -57,7 +57,7 @@ pub async fn enter(
                 Asked::Enrolled { account: account.clone(), enrolled_at: *enrolled_at, index: index + 1 };
             let enrollment = renew(services, account, enrollment, *index, renewed).await?;
             let Some(next) = enrollment.questions.get(index + 1) else {
-                let person = Person { account: account.clone(), enrollment: Some(enrollment) };
+                let person = Person::of(account.clone(), Some(enrollment));
                 let settle = Tally::refund_answer;
                 return prove::go_on(services, visitor, kind, flow, person, Factor::Questions, settle).await;
             };
@@ -103,8 +103,12 @@ async fn present(
         return Ok(Some((flow, None)));
     };
     match services.store.find::<Enrollment>(account).await? {
-        Some(enrollment) if enrollment.enrolled_at == *enrolled_at => Ok(Some((flow, Some(enrollment)))),
-        // Enrolled again, or deleted, since the flow began.
+        Some(enrollment)
+            if enrollment.enrolled_at == *enrolled_at && !prove::is_outdated(&flow, Some(&enrollment)) =>
+        {
+            Ok(Some((flow, Some(enrollment))))
+        }
+        // Enrolled again, changed, or deleted, since the flow began.
         _ => {
             services.store.batch().remove(&key, &flow).commit().await?;
             Err(Error::Refused(Refusal::SessionExpired))

@@ -51,7 +51,7 @@ pub(super) async fn ask(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: &Found<Flow>,
+    flow: Found<Flow>,
     person: Person,
     dispatch: Dispatch,
     settle: impl Fn(&mut Tally),
@@ -60,13 +60,14 @@ pub(super) async fn ask(
     let settings = services.settings.load_full();
     if let Some(refusal) = dispatch.refused {
         let is_homeless = refusal == Refusal::CodeUndeliverable && dispatch.has_nowhere;
-        if !(is_homeless && settings.codes.without_destination) {
+        if !(is_homeless && prove::may_do_without_code(&settings, &flow, &person)) {
             attempt::count(services, &subject, settle).await?;
             return Err(Error::Refused(refusal));
         }
         tracing::info!(account = %person.account.guid, "goes on without a code, which can't be sent");
         dispatch.added_to(services.store.batch()).commit().await?;
-        return prove::complete(services, visitor, kind, flow, person, settle).await;
+        let flow = flow.revised(|flow| flow.no_address = true);
+        return prove::complete(services, visitor, kind, &flow, person, settle).await;
     }
     let now = services.now();
     let step = Step::Code(dispatch.step.clone());
@@ -77,7 +78,7 @@ pub(super) async fn ask(
         closed(tally, lockout, now)
     };
     let (refusal, _) = attempt::count_with(services, &subject, judge, |batch, refusal| match refusal {
-        None => dispatch.added_to(batch.replace(&visitor.key(kind), flow, &next)),
+        None => person.used_up(dispatch.added_to(batch.replace(&visitor.key(kind), &flow, &next))),
         Some(_) => batch,
     })
     .await?;
@@ -138,15 +139,14 @@ pub async fn enter(
     let (is_right, is_outdated) = compare(services, kind, &flow, &awaited, &found, &code);
     if is_outdated {
         attempt::count(services, subject, |tally| refund(tally, counts)).await?;
-        services.store.batch().remove(&visitor.key(kind), &flow).commit().await?;
-        return Err(Error::Refused(Refusal::SessionExpired));
+        return prove::end(services, visitor, kind, &flow).await;
     }
     let (true, Some(account)) = (is_right, awaited.account) else {
         let problem = (Field::Code, Problem::CodeWrong);
         let close = |tally: &mut Tally| close(tally, counts.then_some(lockout), now);
         return prove::refuse_wrong(services, visitor, kind, &flow, (subject, mark), problem, close).await;
     };
-    let person = Person { account, enrollment: found.enrollment.map(Found::into_inner) };
+    let person = Person::of(account, found.enrollment.map(Found::into_inner));
     // Wrong ones before it stay counted until all is proved.
     let settle = |tally: &mut Tally| refund(tally, counts);
     prove::go_on(services, visitor, kind, flow, person, Factor::Code, settle).await
@@ -194,7 +194,7 @@ fn compare(
     let is_current = enrollment.map(|enrollment| enrollment.enrolled_at) == awaited.enrolled_at
         && prove::way(&services.settings.load(), enrollment).is_some();
     // Before anything is proved nobody is told that someone has enrolled in the meantime.
-    (is_same && is_current, !is_current && !flow.proved.is_empty())
+    (is_same && is_current, (!is_current && !flow.proved.is_empty()) || prove::is_outdated(flow, enrollment))
 }
 
 /// Spends one try, durably, before anything is compared.
@@ -248,9 +248,8 @@ pub async fn resend(services: &Services, visitor: &Visitor, kind: Kind, seen: &F
         return Ok(Next::Wrong(Problems::of_form(Problem::CodeTooSoon { seconds }), None));
     }
     let enrollment = found.enrollment.as_deref();
-    if !flow.proved.is_empty() && enrollment.map(|enrollment| enrollment.enrolled_at) != awaited.enrolled_at {
-        services.store.batch().remove(&visitor.key(kind), &flow).commit().await?;
-        return Err(Error::Refused(Refusal::SessionExpired));
+    if prove::is_outdated(&flow, enrollment) {
+        return prove::end(services, visitor, kind, &flow).await;
     }
     let known = (found.account.as_ref(), enrollment);
     let occasion = Occasion::of(&flow, kind);

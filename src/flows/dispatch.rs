@@ -29,7 +29,7 @@ pub(super) struct Destinations {
 }
 
 impl Destinations {
-    /// Those that are known of a person, whether anything is delivered there or not.
+    /// Those that are known of a person and may be sent to, whether anything is delivered there or not.
     fn known(settings: &Settings, account: &Account, enrollment: Option<&Enrollment>) -> Self {
         let phone = account.mobile.as_deref().filter(|_| settings.codes.by_sms);
         let mails =
@@ -159,7 +159,10 @@ impl Dispatch {
             }
             Err(refusal) => {
                 dispatch.refused = Some(refusal);
-                dispatch.has_nowhere = Destinations::known(&settings, account, enrollment).is_empty();
+                // An address that is not confirmed yet is not none.
+                let mut lenient = (*settings).clone();
+                lenient.enroll.confirm_email = false;
+                dispatch.has_nowhere = Destinations::known(&lenient, account, enrollment).is_empty();
                 Outcome::Failure
             }
         };

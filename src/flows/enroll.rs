@@ -71,10 +71,18 @@ pub async fn begin(
     let fresh = SessionId::new()?;
     let owner = Visitor { session: fresh.clone(), ..visitor.clone() };
     let now = services.now();
-    let step = if answers.is_none() && is_settled(services, &account.key).await? {
-        Step::Methods(methods::overview(account.key.clone(), None))
+    let settings = services.settings.load_full();
+    let is_settled = is_settled(services, &account.key).await?;
+    // Where nothing more is asked for, name and password are all it takes.
+    let asks_more = settings.questions() > 0 || settings.enroll.ask_email;
+    let answers = match answers {
+        None if !is_settled && !asks_more => Some(Ok(Answers { pairs: Vec::new(), email: None })),
+        other => other,
+    };
+    let step = if answers.is_none() && is_settled {
+        Step::Methods(methods::overview(&account, None)?)
     } else {
-        Step::Questions { account: account.key.clone() }
+        Step::Questions { account: account.key.clone(), password_set: account.password_last_set }
     };
     let flow = Flow {
         nonce: random()?,
@@ -83,6 +91,8 @@ pub async fn begin(
         username: account.qualified_name(),
         domain: who.domain,
         proved: Vec::new(),
+        stamp: None,
+        no_address: false,
         parked: Vec::new(),
         step,
     };
@@ -132,6 +142,8 @@ fn address(
     let known = old.and_then(|old| old.email.clone());
     let is_confirmed = old.is_some_and(|old| old.email_confirmed);
     match given {
+        // Not asked for, so not taken away.
+        None if !settings.enroll.ask_email => (known, is_confirmed, None),
         Some(given) if known.as_ref() == Some(given) && is_confirmed => (known, true, None),
         Some(given)
             if settings.enroll.confirm_email && services.notifier.delivers(&settings, Channel::Mail) =>
@@ -168,10 +180,13 @@ pub async fn finish(
     flow: Found<Flow>,
     answers: Answers,
 ) -> Result<Next, Error> {
-    let Step::Questions { account } = &flow.step else { return Ok(Next::Moved(None)) };
+    let Step::Questions { account, password_set } = &flow.step else { return Ok(Next::Moved(None)) };
     let found = services.directory(&account.domain)?.load(account.guid).await?;
     let Some(found) = found else { return Err(Error::Refused(Refusal::AccountNotServed)) };
     require_served(&found).map_err(Error::Refused)?;
+    if found.password_last_set != *password_set {
+        return Err(Error::Refused(Refusal::SessionExpired));
+    }
     keep(services, visitor, found, answers).await?;
     Ok(Next::Moved(None))
 }
@@ -207,7 +222,7 @@ async fn keep(
             return Err(Error::Refused(Refusal::SessionExpired));
         };
         // A double click: the other one was faster.
-        if !matches!(&flow.step, Step::Questions { account: proved } if *proved == account.key) {
+        if !matches!(&flow.step, Step::Questions { account: proved, .. } if *proved == account.key) {
             return Ok(());
         }
         let old = services.store.find::<Enrollment>(&account.key).await?;
@@ -223,6 +238,7 @@ async fn keep(
             email_confirmed,
             language: visitor.language.clone(),
             enrolled_at: now,
+            revision: before.revision.wrapping_add(1),
             ..before
         };
         let counted = services.store.find::<Tally>(&subject).await?;
@@ -236,10 +252,10 @@ async fn keep(
             let made = Dispatch::to_address(services, visitor, occasion, known, &address, 0)?;
             let adding = Some(Adding::Address(Box::new(NewAddress { address, awaited: made.step.clone() })));
             dispatch = Some(made);
-            let overview = methods::overview(account.key.clone(), Some(cleared_lockout));
+            let overview = methods::overview(&account, Some(cleared_lockout))?;
             Step::Methods(Methods { adding, ..overview })
         } else if methods::are_offered(&settings) {
-            Step::Methods(methods::overview(account.key.clone(), Some(cleared_lockout)))
+            Step::Methods(methods::overview(&account, Some(cleared_lockout))?)
         } else {
             Step::Finished(Ending::Enrolled { cleared_lockout })
         };

@@ -24,16 +24,13 @@ use crate::{
     store::{self, Found, keyring::keyed_hash, seal},
 };
 
+/// After so many passkeys that were refused one has to begin anew.
+const MOST_REFUSALS: usize = 10;
+
 /// The step at which one of these is asked for.
-pub(super) fn step(
-    services: &Services,
-    factor: Factor,
-    subject: Subject,
-    enrollment: Option<&Enrollment>,
-) -> Result<Step, Error> {
+pub(super) fn step(services: &Services, factor: Factor, subject: Subject) -> Result<Step, Error> {
     let challenge = if factor == Factor::Passkey { Some(challenge(services)?) } else { None };
-    let enrolled_at = enrollment.map(|enrollment| enrollment.enrolled_at);
-    Ok(Step::Held(Held { subject, factor, enrolled_at, challenge, tried: Vec::new() }))
+    Ok(Step::Held(Held { subject, factor, challenge, tried: Vec::new() }))
 }
 
 /// Who asks for passkeys.
@@ -53,9 +50,10 @@ pub(super) fn handle(services: &Services, account: &AccountKey) -> [u8; 32] {
     keyed_hash(&services.keys.handles, &[account.domain.as_str().as_bytes(), account.guid.bytes()])
 }
 
-/// Where the secret of an account's app belongs.
-pub(super) fn place(account: &AccountKey) -> Vec<u8> {
-    [account.domain.as_str().as_bytes(), &[0], account.guid.bytes()].concat()
+/// Where something that is sealed belongs.
+pub(super) fn place(account: &AccountKey, factor: Factor) -> Vec<u8> {
+    let what = factor.as_str().as_bytes();
+    [what, &[0], account.domain.as_str().as_bytes(), &[0], account.guid.bytes()].concat()
 }
 
 /// The hash of an account's recovery code.
@@ -86,11 +84,6 @@ async fn present(
     }))
 }
 
-/// Whether what was proved before has become worthless, since the person has enrolled anew.
-fn is_outdated(flow: &Flow, held: &Held, enrollment: Option<&Enrollment>) -> bool {
-    !flow.proved.is_empty() && enrollment.map(|enrollment| enrollment.enrolled_at) != held.enrolled_at
-}
-
 /// Takes the code of an app, or a recovery code. The subject's turn is held to the end, as with answers.
 pub async fn enter(
     services: &Services,
@@ -119,9 +112,9 @@ pub async fn enter(
 
     let settle = |tally: &mut Tally| code::refund(tally, counts);
     let enrollment = found.enrollment;
-    if is_outdated(&flow, &held, enrollment.as_deref()) {
+    if prove::is_outdated(&flow, enrollment.as_deref()) {
         attempt::count(services, subject, settle).await?;
-        return end(services, visitor, kind, &flow).await;
+        return prove::end(services, visitor, kind, &flow).await;
     }
     let used = match factor {
         Factor::App => use_app(services, subject, enrollment.as_deref(), &code, now),
@@ -132,25 +125,8 @@ pub async fn enter(
         let close = |tally: &mut Tally| code::close(tally, lockout, now);
         return prove::refuse_wrong(services, visitor, kind, &flow, (subject, mark), problem, close).await;
     };
-    let Some(person) = spend(services, account, &enrollment, used).await? else {
-        attempt::count(services, subject, settle).await?;
-        return Ok(Next::Moved(None));
-    };
+    let person = Person::after_use(account.clone(), enrollment, used);
     prove::go_on(services, visitor, kind, flow, person, *factor, settle).await
-}
-
-/// What was used is used up, durably, before anything comes of it. `None` if the enrollment was changed in between.
-async fn spend(
-    services: &Services,
-    account: &AccountKey,
-    enrollment: &Found<Enrollment>,
-    used: Enrollment,
-) -> Result<Option<Person>, Error> {
-    match services.store.batch().replace(account, enrollment, &used).commit().await {
-        Ok(()) => Ok(Some(Person { account: account.clone(), enrollment: Some(used) })),
-        Err(store::Error::Conflict) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The enrollment after an app's code was used, if it is right and was not used before. As much is computed where there
@@ -167,7 +143,9 @@ fn use_app(
         (Some(app), Subject::Known(account)) => app_secret(services, account, &app.sealed),
         _ => None,
     };
-    let step = secret.unwrap_or_else(|| TotpSecret::new([0; TotpSecret::BYTES])).step_of(code, now)?;
+    let is_real = secret.is_some();
+    let step = secret.unwrap_or_else(|| TotpSecret::new([0; TotpSecret::BYTES])).step_of(code, now);
+    let step = step.filter(|_| is_real)?;
     let mut used = enrollment?.clone();
     let app = used.app.as_mut().filter(|app| step > app.last_step)?;
     app.last_step = step;
@@ -176,7 +154,7 @@ fn use_app(
 
 /// The secret of an account's app.
 pub(super) fn app_secret(services: &Services, account: &AccountKey, sealed: &str) -> Option<TotpSecret> {
-    match seal::open(&services.keys.apps, &place(account), sealed) {
+    match seal::open(&services.keys.methods, &place(account, Factor::App), sealed) {
         Ok(bytes) => bytes.as_slice().try_into().ok().map(TotpSecret::new),
         Err(error) => {
             tracing::error!(%error, account = %account.guid, "the secret of an authenticator app is lost");
@@ -222,57 +200,62 @@ pub async fn sign(
         return Err(Error::Refused(Refusal::RegainLockout));
     }
     let enrollment = found.enrollment;
-    if is_outdated(&flow, &held, enrollment.as_deref()) {
-        return end(services, visitor, kind, &flow).await;
+    if prove::is_outdated(&flow, enrollment.as_deref()) {
+        return prove::end(services, visitor, kind, &flow).await;
     }
-    let known = match (&enrollment, subject) {
-        (Some(enrollment), Subject::Known(account)) => Some((account, enrollment)),
-        _ => None,
+    let (owner, own) = match (&enrollment, subject) {
+        (Some(enrollment), Subject::Known(account)) => (handle(services, account), &enrollment.passkeys[..]),
+        _ => ([0; 32], &[][..]),
     };
-    let owner = known.map_or([0; 32], |(account, _)| handle(services, account));
-    let own = known.map_or(&[][..], |(_, enrollment)| &enrollment.passkeys);
     let judged = passkeys(services)?.judge(challenge, answer, &owner, own);
-    let ((index, credential), (account, enrollment)) = match (judged, known) {
-        (Ok(judged), Some(known)) => (judged, known),
-        (judged, _) => {
-            tracing::info!(fault = ?judged.err(), "a passkey is refused");
-            return refuse(services, visitor, kind, &flow, held.clone()).await;
+    let ((index, credential), Some(enrollment), Subject::Known(account)) = (match judged {
+        Ok(judged) => (judged, enrollment, subject),
+        Err(fault) => {
+            tracing::info!(?fault, "a passkey is refused");
+            return refuse(services, visitor, kind, &flow, held).await;
         }
+    }) else {
+        return Ok(Next::Moved(None));
     };
-    let mut used = (**enrollment).clone();
+    let mut used = (*enrollment).clone();
     if let Some(passkey) = used.passkeys.get_mut(index) {
         passkey.credential = credential;
         passkey.used_at = Some(services.now());
     }
-    match spend(services, account, enrollment, used).await? {
-        Some(person) => prove::go_on(services, visitor, kind, flow, person, Factor::Passkey, |_| ()).await,
-        None => Ok(Next::Moved(None)),
-    }
+    let person = Person::after_use(account.clone(), enrollment, used);
+    prove::go_on(services, visitor, kind, flow, person, Factor::Passkey, |_| ()).await
 }
 
-/// The passkey was not taken: another challenge is made.
+/// The passkey was not taken: another challenge is made, but not without end.
 async fn refuse(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
     flow: &Found<Flow>,
-    held: Held,
+    mut held: Held,
 ) -> Result<Next, Error> {
     let failure = prove::failure(services, visitor, kind, flow, &held.subject, Problem::PasskeyRefused);
     note(services, failure, visitor.language.as_deref()).await;
-    let step = Step::Held(Held { challenge: Some(challenge(services)?), ..held });
-    let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
-    match services.store.batch().replace(&visitor.key(kind), flow, &next).commit().await {
+    let mark: [u8; 8] = random()?;
+    held.tried.push(mark);
+    let key = visitor.key(kind);
+    let is_last = held.tried.len() >= MOST_REFUSALS;
+    let batch = services.store.batch();
+    let batch = if is_last {
+        batch.remove(&key, flow)
+    } else {
+        let step = Step::Held(Held { challenge: Some(challenge(services)?), ..held });
+        let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
+        batch.replace(&key, flow, &next)
+    };
+    match batch.commit().await {
         Ok(()) | Err(store::Error::Conflict) => {}
         Err(error) => return Err(error.into()),
     }
+    if is_last {
+        return Err(Error::Refused(Refusal::RateLimited { seconds: 60 }));
+    }
     Ok(Next::Wrong(Problems::of_form(Problem::PasskeyRefused), None))
-}
-
-/// What was proved is worth nothing any more.
-async fn end(services: &Services, visitor: &Visitor, kind: Kind, flow: &Found<Flow>) -> Result<Next, Error> {
-    services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
-    Err(Error::Refused(Refusal::SessionExpired))
 }
 
 /// A recovery code: letters and digits that don't look alike.

@@ -50,7 +50,7 @@ pub async fn begin_proof(
     let mut dispatch = None;
     let first = first_factor(services, &who, account.as_ref(), way);
     begun.flow.step = if first.is_held() {
-        held::step(services, first, subject.clone(), enrollment.as_ref())?
+        held::step(services, first, subject.clone())?
     } else if first == Factor::Code {
         let occasion = Occasion::of(&begun.flow, kind);
         let known = (account.as_ref(), enrollment.as_ref());
@@ -141,6 +141,8 @@ impl Begun {
             username: who.typed,
             domain: who.domain,
             proved: Vec::new(),
+            stamp: None,
+            no_address: false,
             parked: Vec::new(),
             step: Step::Credentials,
         };

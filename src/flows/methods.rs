@@ -81,8 +81,16 @@ pub(super) fn are_offered(settings: &Settings) -> bool {
 }
 
 /// The step where a person looks after them.
-pub(super) const fn overview(account: AccountKey, enrolled: Option<bool>) -> Methods {
-    Methods { account, adding: None, done: None, enrolled, turn: 0 }
+pub(super) fn overview(account: &Account, enrolled: Option<bool>) -> Result<Methods, Error> {
+    Ok(Methods {
+        account: account.key.clone(),
+        password_set: account.password_last_set,
+        adding: None,
+        done: None,
+        enrolled,
+        // A form of an earlier visit to this page, in the same flow, is of another turn.
+        turn: u32::from_be_bytes(random()?) / 2,
+    })
 }
 
 /// The person's flow, account and enrollment as they are now.
@@ -118,6 +126,9 @@ async fn present(services: &Services, visitor: &Visitor, seen: &Flow) -> Result<
     let account = services.directory(&methods.account.domain)?.load(methods.account.guid).await?;
     let account = account.ok_or(Error::Refused(Refusal::AccountNotServed))?;
     require_served(&account).map_err(Error::Refused)?;
+    if account.password_last_set != methods.password_set {
+        return Err(Error::Refused(Refusal::SessionExpired));
+    }
     let enrollment = services.store.find::<Enrollment>(&methods.account).await?;
     let enrollment = enrollment.ok_or(Error::Refused(Refusal::SessionExpired))?;
     let methods = methods.clone();
@@ -142,7 +153,8 @@ pub async fn act(services: &Services, visitor: &Visitor, seen: &Flow, deed: Deed
         }
         Deed::Remove(factor, id) => remove(services, visitor, &now, factor, id.as_deref()).await,
         Deed::EnrollAnew => {
-            let step = Step::Questions { account: now.account.key.clone() };
+            let password_set = now.methods.password_set;
+            let step = Step::Questions { account: now.account.key.clone(), password_set };
             turn(services, visitor, &now, now.to(services, step)).await
         }
         Deed::Back if !are_offered(&settings) => finish(services, visitor, &now).await,
@@ -192,15 +204,16 @@ async fn change(
     services: &Services,
     visitor: &Visitor,
     now: &Present,
-    enrollment: &Enrollment,
+    mut enrollment: Enrollment,
     what: MethodChange,
     next: Flow,
 ) -> Result<Next, Error> {
+    enrollment.revision = enrollment.revision.wrapping_add(1);
     let event = audit(services, visitor, &now.account, Outcome::Success, what.as_str());
     let (old, new) = (&now.enrollment.email, &enrollment.email);
     // Whoever put another address in place of it must not be the only one to hear of that.
     let former = old.clone().filter(|_| old != new);
-    let batch = services.store.batch().replace(&now.account.key, &now.enrollment, enrollment).replace(
+    let batch = services.store.batch().replace(&now.account.key, &now.enrollment, &enrollment).replace(
         &visitor.key(Kind::Enroll),
         &now.flow,
         &next,
@@ -222,7 +235,11 @@ fn begin(services: &Services, now: &Present, factor: Factor) -> Result<Adding, E
     Ok(match factor {
         Factor::App => {
             let secret = TotpSecret::new(random()?);
-            Adding::App(seal::seal(&services.keys.apps, &held::place(account), secret.reveal())?)
+            Adding::App(seal::seal(
+                &services.keys.methods,
+                &held::place(account, Factor::App),
+                secret.reveal(),
+            )?)
         }
         Factor::Passkey => Adding::Passkey(invite(services, now)?),
         _ => {
@@ -231,8 +248,8 @@ fn begin(services: &Services, now: &Present, factor: Factor) -> Result<Adding, E
                 codes.push_str(held::make_recovery_code()?.reveal());
                 codes.push('\n');
             }
-            let sealed = seal::seal(&services.keys.recovery, &held::place(account), codes.as_bytes())?;
-            Adding::RecoveryCodes(sealed)
+            let place = held::place(account, Factor::RecoveryCode);
+            Adding::RecoveryCodes(seal::seal(&services.keys.methods, &place, codes.as_bytes())?)
         }
     })
 }
@@ -271,7 +288,7 @@ async fn remove(
     if less == *now.enrollment {
         return Ok(Next::Moved(None));
     }
-    change(services, visitor, now, &less, what, now.at(services, None, Some(what))).await
+    change(services, visitor, now, less, what, now.at(services, None, Some(what))).await
 }
 
 /// The recovery codes that are being added, to be shown; `None` if they can't be opened.
@@ -280,7 +297,8 @@ pub(super) fn recovery_codes(
     account: &AccountKey,
     sealed: &str,
 ) -> Option<Vec<SecretText>> {
-    let opened = seal::open(&services.keys.recovery, &held::place(account), sealed).ok()?;
+    let place = held::place(account, Factor::RecoveryCode);
+    let opened = seal::open(&services.keys.methods, &place, sealed).ok()?;
     let text = std::str::from_utf8(&opened).ok()?;
     Some(text.lines().map(|line| SecretText::new(line.to_owned())).collect())
 }
@@ -295,7 +313,7 @@ async fn keep_recovery_codes(services: &Services, visitor: &Visitor, now: &Prese
     let mut more = (*now.enrollment).clone();
     more.recovery_codes = Some(RecoveryCodes { left, made_at: services.now() });
     let what = MethodChange::RecoveryCodesMade;
-    change(services, visitor, now, &more, what, now.at(services, None, Some(what))).await
+    change(services, visitor, now, more, what, now.at(services, None, Some(what))).await
 }
 
 /// Takes the code that was typed to confirm what is being added: an app's, or the one sent to the address.
@@ -326,7 +344,7 @@ async fn confirm_app(
     let mut more = (*now.enrollment).clone();
     more.app = Some(App { sealed, added_at: services.now(), last_step: step });
     let what = MethodChange::AppAdded;
-    change(services, visitor, now, &more, what, now.at(services, None, Some(what))).await
+    change(services, visitor, now, more, what, now.at(services, None, Some(what))).await
 }
 
 async fn confirm_address(
@@ -368,7 +386,7 @@ async fn confirm_address(
         let cleared_lockout = now.methods.enrolled.unwrap_or_default();
         now.to(services, Step::Finished(Ending::Enrolled { cleared_lockout }))
     };
-    change(services, visitor, now, &more, what, next).await
+    change(services, visitor, now, more, what, next).await
 }
 
 /// Sends another code to the address; the one before is good for nothing from then on.
@@ -413,7 +431,7 @@ pub async fn register(
     let (id, credential) = match accepted {
         Ok(accepted) => accepted,
         Err(fault) => {
-            tracing::info!(%fault, "a new passkey is refused");
+            tracing::info!(?fault, "a new passkey is refused");
             let problem = match fault {
                 passkeys::Fault::Known => Problem::PasskeyKnown,
                 passkeys::Fault::Refused(_) => Problem::PasskeyRefused,
@@ -428,5 +446,5 @@ pub async fn register(
     let mut more = (*now.enrollment).clone();
     more.passkeys.push(Passkey { id, name, credential, added_at: services.now(), used_at: None });
     let what = MethodChange::PasskeyAdded;
-    change(services, visitor, &now, &more, what, now.at(services, None, Some(what))).await
+    change(services, visitor, &now, more, what, now.at(services, None, Some(what))).await
 }

@@ -384,7 +384,7 @@ async fn carry_out<'a>(services: &'a Services, errand: &Errand) -> Result<(Done,
         Task::Send { channel, recipient, sealed } => {
             // A mail that is tried again was counted the first time; a text message may cost money each time.
             if (errand.attempts == 0 || *channel == Channel::Sms)
-                && let Some(capped) = spend(services, *channel, recipient, errand.concern.topic).await?
+                && let Some(capped) = spend(services, *channel, recipient, &errand.concern).await?
             {
                 let batch =
                     if capped == TOO_MANY_TEXT_MESSAGES { alarm(services, batch, errand) } else { batch };
@@ -438,6 +438,11 @@ async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Err
         key.copy_from_slice(&hash[..16]);
         return Ok(spend_all(services, &[(key, ALARMS, "too_many_alerts")]).await?.is_none());
     }
+    Ok(spend_all(services, &[(count_of(services, concern), ALERTS, "too_many_alerts")]).await?.is_none())
+}
+
+/// Under what is counted how many messages go out about one thing of one person.
+fn count_of(services: &Services, concern: &Concern) -> [u8; 16] {
     let account = &concern.account;
     let parts: [&[u8]; 4] = [
         b"alert",
@@ -445,10 +450,9 @@ async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Err
         account.domain.as_str().as_bytes(),
         account.guid.bytes(),
     ];
-    let hash = keyed_hash(&services.keys.outbox, &parts);
     let mut key = [0; 16];
-    key.copy_from_slice(&hash[..16]);
-    Ok(spend_all(services, &[(key, ALERTS, "too_many_alerts")]).await?.is_none())
+    key.copy_from_slice(&keyed_hash(&services.keys.outbox, &parts)[..16]);
+    key
 }
 
 /// Why a text message isn't sent when all together are too many.
@@ -461,12 +465,16 @@ async fn spend(
     services: &Services,
     channel: Channel,
     recipient: &[u8; 16],
-    topic: Topic,
+    concern: &Concern,
 ) -> Result<Option<&'static str>, Error> {
     let settings = services.settings.load_full();
     let limits = &settings.limits;
     let mut counts = Vec::new();
-    if topic.has_code() {
+    if concern.topic == Topic::Confirmation {
+        // One person's addresses may be many strangers'.
+        counts.push((count_of(services, concern), ALERTS, "too_many_alerts"));
+    }
+    if concern.topic.has_code() {
         let caps = (limits.codes_per_recipient_per_hour, limits.codes_per_recipient_per_day);
         counts.push((*recipient, caps, "too_many_to_one"));
     }

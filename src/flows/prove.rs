@@ -17,7 +17,7 @@ use crate::{
         permission::require_served,
         refusal::Refusal,
     },
-    settings::Settings,
+    settings::{Order, Settings},
     store::{self, Batch, Found},
 };
 
@@ -71,20 +71,50 @@ pub(super) enum Way {
 
 /// The way for someone with that enrollment, or without one.
 pub(super) fn way(settings: &Settings, enrollment: Option<&Enrollment>) -> Option<Way> {
-    let has_own =
-        enrollment.is_some_and(|enrollment| settings.ways().into_iter().any(|factor| enrollment.has(factor)));
+    let has_own = enrollment
+        .is_some_and(|enrollment| settings.ways().into_iter().any(|factor| enrollment.has_chosen(factor)));
     if has_own {
         return Some(Way::Enrolled);
     }
     settings.codes.enroll_automatically().then_some(Way::Automatic)
 }
 
-/// How much is to be proved on that way.
-const fn needed(settings: &Settings, way: Way) -> usize {
-    match way {
+/// Whether enough was proved on that way. What was switched off in the meantime proves nothing; a code that can't be
+/// sent counts as proved where that is allowed.
+fn is_enough(settings: &Settings, way: Way, flow: &Flow) -> bool {
+    let needed = match way {
         Way::Enrolled => settings.needed(),
         Way::Automatic => 1,
-    }
+    };
+    let proved = flow.proved.iter().filter(|factor| settings.is_on(**factor)).count();
+    let waived = flow.no_address && settings.codes.without_destination && asks_questions_first(settings);
+    proved + usize::from(waived) >= needed
+}
+
+fn asks_questions_first(settings: &Settings) -> bool {
+    settings.order() == Order::QuestionsFirst
+}
+
+/// Whether a flow still is worth what it has come to: nothing was enrolled anew, removed or switched off since.
+pub(super) fn is_current(settings: &Settings, flow: &Flow, enrollment: &Enrollment) -> bool {
+    flow.stamp == Some(enrollment.stamp())
+        && way(settings, Some(enrollment)).is_some_and(|way| is_enough(settings, way, flow))
+}
+
+/// Whether what was proved has become worthless, since the person has enrolled anew or changed their ways of proving.
+pub(super) fn is_outdated(flow: &Flow, enrollment: Option<&Enrollment>) -> bool {
+    !flow.proved.is_empty() && flow.stamp != enrollment.map(Enrollment::stamp)
+}
+
+/// Ends a flow in which what was proved has become worthless.
+pub(super) async fn end(
+    services: &Services,
+    visitor: &Visitor,
+    kind: Kind,
+    flow: &Found<Flow>,
+) -> Result<Next, Error> {
+    services.store.batch().remove(&visitor.key(kind), flow).commit().await?;
+    Err(Error::Refused(Refusal::SessionExpired))
 }
 
 /// What is to be proved first, on that way.
@@ -95,22 +125,74 @@ pub(super) fn first_factor(settings: &Settings, way: Way) -> Factor {
     }
 }
 
+/// Whether this can be asked for next, of someone who has that enrollment. Where the code comes first, no question is
+/// shown without it.
+fn can_ask(settings: &Settings, factor: Factor, proved: &[Factor], enrollment: Option<&Enrollment>) -> bool {
+    let has = |factor| enrollment.is_some_and(|enrollment| enrollment.has(factor));
+    match factor {
+        _ if proved.contains(&factor) => false,
+        Factor::Code => true,
+        Factor::Questions => {
+            let is_free = asks_questions_first(settings) || !settings.codes.are_on();
+            has(factor) && (is_free || proved.contains(&Factor::Code))
+        }
+        held => has(held),
+    }
+}
+
 /// Who is to be proved.
 pub(super) struct Person {
     /// The account.
     pub account: AccountKey,
     /// Its enrollment, if there is one.
     pub enrollment: Option<Enrollment>,
+    /// What it was before something of it was used up; it is written together with what comes of it.
+    unused: Option<Found<Enrollment>>,
 }
 
 impl Person {
-    /// What else they can prove, in order. Whether a code can be sent to them is found out when it is to be sent.
-    fn more(&self, settings: &Settings, proved: &[Factor]) -> Vec<Factor> {
-        let has = |factor| {
-            factor == Factor::Code
-                || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.has(factor))
-        };
-        settings.ways().into_iter().filter(|factor| !proved.contains(factor) && has(*factor)).collect()
+    /// With that enrollment.
+    pub const fn of(account: AccountKey, enrollment: Option<Enrollment>) -> Self {
+        Self { account, enrollment, unused: None }
+    }
+
+    /// Someone who has used up something of their enrollment.
+    pub const fn after_use(account: AccountKey, unused: Found<Enrollment>, used: Enrollment) -> Self {
+        Self { account, enrollment: Some(used), unused: Some(unused) }
+    }
+
+    /// Adds to the batch that takes the next step what is used up with it: both are written, or neither.
+    pub fn used_up<'a>(&self, batch: Batch<'a>) -> Batch<'a> {
+        match (&self.unused, &self.enrollment) {
+            (Some(unused), Some(used)) => batch.replace(&self.account, unused, used),
+            _ => batch,
+        }
+    }
+
+    /// What else they can be asked for, in order. Whether a code can be sent is found out when it is to be sent.
+    pub fn more(&self, settings: &Settings, proved: &[Factor]) -> Vec<Factor> {
+        let ways = settings.ways().into_iter();
+        ways.filter(|factor| can_ask(settings, *factor, proved, self.enrollment.as_ref())).collect()
+    }
+
+    /// Whether a step that was left can be come back to: it is about this person as they are now, and a code of it was
+    /// sent and is good.
+    fn can_come_back_to(&self, step: &Step, now: Timestamp) -> bool {
+        let enrolled = self.enrollment.as_ref().map(|enrollment| enrollment.enrolled_at);
+        match step {
+            Step::Code(awaited) => {
+                awaited.account.as_ref() == Some(&self.account)
+                    && awaited.enrolled_at == enrolled
+                    && awaited.expires_at.is_none_or(|expires_at| expires_at > now)
+            }
+            Step::Question(questions) => match &questions.asked {
+                Asked::Enrolled { account, enrolled_at, .. } => {
+                    *account == self.account && Some(*enrolled_at) == enrolled
+                }
+                Asked::Decoy => false,
+            },
+            _ => true,
+        }
     }
 }
 
@@ -140,15 +222,13 @@ pub(super) async fn look_up(services: &Services, subject: &Subject) -> Result<Pr
 /// every name: those that show nothing of an account and send nothing.
 pub(super) fn alternatives(settings: &Settings, flow: &Flow, enrollment: Option<&Enrollment>) -> Vec<Factor> {
     let Some(current) = flow.step.factor() else { return Vec::new() };
-    let is_offered = |factor: Factor| {
-        if flow.proved.is_empty() {
-            factor.is_held() || flow.parked(factor).is_some()
-        } else {
-            factor == Factor::Code || enrollment.is_some_and(|enrollment| enrollment.has(factor))
-        }
+    let is_offered = |factor: Factor| match factor {
+        _ if flow.proved.is_empty() => factor.is_held() || flow.parked(factor).is_some(),
+        Factor::Code if flow.no_address => false,
+        _ => can_ask(settings, factor, &flow.proved, enrollment),
     };
     let ways = settings.ways().into_iter();
-    ways.filter(|way| *way != current && !flow.proved.contains(way) && is_offered(*way)).collect()
+    ways.filter(|way| *way != current && is_offered(*way)).collect()
 }
 
 /// Goes to another way of proving; the step that is left can be come back to.
@@ -167,26 +247,23 @@ pub async fn switch(
     else {
         return Ok(Next::Moved(None));
     };
+    if is_outdated(&flow, found.enrollment.as_deref()) {
+        return end(services, visitor, kind, &flow).await;
+    }
     let settings = services.settings.load_full();
     if !alternatives(&settings, &flow, found.enrollment.as_deref()).contains(&factor) {
         return Ok(Next::Moved(None));
     }
-    let mut step = None;
-    let flow = flow.revised(|flow| {
-        flow.park();
-        step = flow.unpark(factor);
-    });
-    let step = match (step, factor) {
-        (Some(step), _) => step,
-        (None, Factor::App | Factor::Passkey | Factor::RecoveryCode) => {
-            held::step(services, factor, subject.clone(), found.enrollment.as_deref())?
-        }
-        // Something is proved: it is known who it is.
-        (None, Factor::Code | Factor::Questions) => {
-            let Subject::Known(account) = subject.clone() else { return Ok(Next::Moved(None)) };
-            let person = Person { account, enrollment: found.enrollment.map(Found::into_inner) };
-            return ask(services, visitor, kind, flow, person, &[factor], |_| ()).await;
-        }
+    let flow = flow.revised(Flow::park);
+    if let (false, Subject::Known(account)) = (flow.proved.is_empty(), subject) {
+        let person = Person::of(account.clone(), found.enrollment.map(Found::into_inner));
+        return ask(services, visitor, kind, flow, person, &[factor], |_| ()).await;
+    }
+    let mut left = None;
+    let flow = flow.revised(|flow| left = flow.unpark(factor));
+    let step = match left {
+        Some(step) => step,
+        None => held::step(services, factor, subject.clone())?,
     };
     let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
     match services.store.batch().replace(&visitor.key(kind), &flow, &next).commit().await {
@@ -207,20 +284,22 @@ pub(super) async fn go_on(
     settle: impl Fn(&mut Tally),
 ) -> Result<Next, Error> {
     let settings = services.settings.load_full();
-    let Some(way) = way(&settings, person.enrollment.as_ref()).filter(|_| settings.is_on(factor)) else {
-        return Err(Error::Refused(Refusal::SessionExpired));
+    let way = way(&settings, person.enrollment.as_ref()).filter(|_| settings.is_on(factor));
+    let is_outdated = is_outdated(&flow, person.enrollment.as_ref());
+    let Some(way) = way.filter(|_| !is_outdated) else {
+        attempt::count(services, &Subject::Known(person.account), settle).await?;
+        return end(services, visitor, kind, &flow).await;
     };
     let flow = flow.revised(|flow| {
         flow.proved.push(factor);
         flow.parked.retain(|step| step.factor() != Some(factor));
+        flow.stamp = person.enrollment.as_ref().map(Enrollment::stamp);
     });
-    // What was switched off in the meantime proves nothing.
-    let proved = flow.proved.iter().filter(|factor| settings.is_on(**factor)).count();
-    if proved >= needed(&settings, way) {
-        return complete(services, visitor, kind, &flow, person, settle).await;
+    if is_enough(&settings, way, &flow) {
+        return Box::pin(complete(services, visitor, kind, &flow, person, settle)).await;
     }
     let more = person.more(&settings, &flow.proved);
-    ask(services, visitor, kind, flow, person, &more, settle).await
+    Box::pin(ask(services, visitor, kind, flow, person, &more, settle)).await
 }
 
 /// Asks for the first of these that can be asked for.
@@ -228,7 +307,7 @@ async fn ask(
     services: &Services,
     visitor: &Visitor,
     kind: Kind,
-    flow: Found<Flow>,
+    mut flow: Found<Flow>,
     person: Person,
     more: &[Factor],
     settle: impl Fn(&mut Tally),
@@ -242,10 +321,13 @@ async fn ask(
         }
     };
     for (index, factor) in more.iter().enumerate() {
-        let step = match factor {
-            Factor::Code => {
-                let dispatch = code::prepare(services, visitor, kind, &flow, (&account, &person));
-                let dispatch = match dispatch {
+        let mut left = None;
+        flow = flow.revised(|flow| left = flow.unpark(*factor));
+        let left = left.filter(|step| person.can_come_back_to(step, services.now()));
+        let step = match (left, factor) {
+            (Some(step), _) => step,
+            (None, Factor::Code) => {
+                let dispatch = match code::prepare(services, visitor, kind, &flow, (&account, &person)) {
                     Ok(dispatch) => dispatch,
                     Err(error) => {
                         attempt::count(services, &subject, &settle).await?;
@@ -254,33 +336,38 @@ async fn ask(
                 };
                 let is_last = index + 1 == more.len();
                 if dispatch.refused == Some(Refusal::CodeUndeliverable) && !is_last {
+                    flow = flow.revised(|flow| flow.no_address = true);
                     continue;
                 }
-                return code::ask(services, visitor, kind, &flow, person, dispatch, settle).await;
+                return code::ask(services, visitor, kind, flow, person, dispatch, settle).await;
             }
-            Factor::Questions => {
+            (None, Factor::Questions) => {
                 let total = person.enrollment.as_ref().map_or(0, |enrollment| enrollment.questions.len());
                 let first = person.enrollment.as_ref().and_then(|e| first_question(&person.account, e));
                 let Some((question, asked)) = first else { continue };
-                Step::Question(Questions {
-                    subject: subject.clone(),
-                    question,
-                    total,
-                    asked,
-                    tried: Vec::new(),
-                })
+                let (subject, tried) = (subject.clone(), Vec::new());
+                Step::Question(Questions { subject, question, total, asked, tried })
             }
-            held => held::step(services, *held, subject.clone(), person.enrollment.as_ref())?,
+            (None, held) => held::step(services, *held, subject.clone())?,
         };
         let next = Flow { step, touched_at: services.now(), ..flow.clone().into_inner() };
         attempt::count_with(services, &subject, settle, |batch, ()| {
-            batch.replace(&visitor.key(kind), &flow, &next)
+            person.used_up(batch.replace(&visitor.key(kind), &flow, &next))
         })
         .await?;
         return Ok(Next::Moved(None));
     }
     attempt::count(services, &subject, settle).await?;
     Err(Error::Refused(Refusal::MethodsMissing))
+}
+
+/// A person without an address has proved all that they can beside the code, and as much as is needed with it: they may
+/// go on without it, where that is allowed.
+pub(super) fn may_do_without_code(settings: &Settings, flow: &Flow, person: &Person) -> bool {
+    let waived = Flow { no_address: true, ..flow.clone() };
+    person.more(settings, &flow.proved).iter().all(|factor| *factor == Factor::Code)
+        && way(settings, person.enrollment.as_ref()) == Some(Way::Enrolled)
+        && is_enough(settings, Way::Enrolled, &waived)
 }
 
 /// The first question of an enrollment.
@@ -320,8 +407,9 @@ pub(super) async fn complete(
     let made = person.enrollment.is_none().then(|| enroll(services, visitor, &found, now));
     let with_enrollment = |batch| match &made {
         Some((enrollment, event)) => Batch::event(Batch::insert(batch, &found.key, enrollment), event),
-        None => batch,
+        None => person.used_up(batch),
     };
+    let stamp = made.as_ref().map_or(flow.stamp, |(enrollment, _)| Some(enrollment.stamp()));
     if kind != Kind::Reset {
         let ((), together) =
             attempt::count_with(services, &subject, clear, |batch, ()| with_enrollment(batch)).await?;
@@ -331,7 +419,7 @@ pub(super) async fn complete(
         return unlock::carry_out(services, visitor, owner, flow, found).await;
     }
     let step = Step::NewPassword { account: found.key.clone(), proved_at: now };
-    let moved = Flow { step, touched_at: now, ..flow.clone().into_inner() };
+    let moved = Flow { step, stamp, touched_at: now, ..flow.clone().into_inner() };
     let ((), moved) = attempt::count_with(services, &subject, clear, |batch, ()| {
         let batch = batch.replace(&visitor.key(kind), flow, &flow.moved(now));
         with_enrollment(batch.insert(&owner.key(kind), &moved))

@@ -62,17 +62,17 @@ pub async fn finish(
     set_password(services, visitor, &flow, proof, new).await
 }
 
-/// A proof is as good as the enrollment it was made against: enrolling again, another reset or a Regain lockout since
-/// then ends it, in whatever browser it was made; so does switching off the way it was proved.
-async fn require_current(services: &Services, proof: &Verified<Reset>) -> Result<(), Error> {
+/// A proof is as good as the enrollment it was made against: enrolling again, changing one's ways of proving, another
+/// reset or a Regain lockout since then ends it, in whatever browser it was made; so does switching off what it was
+/// proved with.
+async fn require_current(services: &Services, flow: &Flow, proof: &Verified<Reset>) -> Result<(), Error> {
     let limit = services.settings.load().security.wrong_answers_until_lockout;
     let subject = Subject::Known(proof.account().clone());
     if services.store.find::<Tally>(&subject).await?.is_some_and(|tally| tally.is_locked(limit)) {
         return Err(Error::Refused(Refusal::RegainLockout));
     }
     let current = services.store.find::<Enrollment>(proof.account()).await?.is_some_and(|enrollment| {
-        prove::way(&services.settings.load(), Some(&enrollment)).is_some()
-            && enrollment.enrolled_at <= proof.proved_at()
+        prove::is_current(&services.settings.load(), flow, &enrollment)
             && enrollment.reset_at.is_none_or(|reset_at| reset_at <= proof.proved_at())
     });
     if current { Ok(()) } else { Err(Error::Refused(Refusal::SessionExpired)) }
@@ -98,7 +98,7 @@ async fn set_password(
         return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
     }
     let settings = services.settings.load_full();
-    require_current(services, &proof).await?;
+    require_current(services, flow, &proof).await?;
     let options = ResetOptions {
         must_change_at_logon: settings.security.must_change_after_reset && !account.password_never_expires,
         enforce_history: settings.security.enforce_history,

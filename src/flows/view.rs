@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::{Error, Place, Services, Visitor, code, enroll, held, locate, methods, prove, settle};
 use crate::{
     domain::{
@@ -94,9 +92,9 @@ pub enum Adding {
     /// An authenticator app.
     App {
         /// What its QR code says.
-        address: Zeroizing<String>,
+        address: SecretText,
         /// Its secret, to be typed.
-        typed: Zeroizing<String>,
+        typed: SecretText,
     },
     /// A passkey; what the browser is given, as JSON.
     Passkey(String),
@@ -219,7 +217,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
                 None => return Err(Error::Refused(Refusal::AccountNotServed)),
             }
         }
-        Step::Questions { account } => View::Questions {
+        Step::Questions { account, .. } => View::Questions {
             account: flow.username.clone(),
             present: enroll::present(services, account).await?.map(Box::new),
         },

@@ -38,11 +38,12 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
 }
 
 async fn rounds(services: &Services, shutdown: &CancellationToken) {
+    let mut forgotten = false;
     loop {
         if let Err(error) = end_flows(services).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }
-        if let Err(error) = answers::forget(services).await {
+        if let Err(error) = answers::forget(services, &mut forgotten).await {
             tracing::warn!(%error, "the round over answers was not finished");
         }
         if let Err(error) = forget_counts(services).await {

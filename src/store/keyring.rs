@@ -27,8 +27,8 @@ pub struct Keyring {
     pub codes: Key,
     /// Seals messages that are yet to be sent.
     pub outbox: Key,
-    /// Seals the secrets of authenticator apps.
-    pub apps: Key,
+    /// Seals the secrets of authenticator apps, and recovery codes until they are kept.
+    pub methods: Key,
     /// Keys the hashes of recovery codes.
     pub recovery: Key,
     /// Makes the handles by which passkeys know their account.
@@ -88,7 +88,7 @@ impl Keyring {
             marks: derive("regain tried answers 1"),
             codes: derive("regain verification codes 1"),
             outbox: derive("regain outbox 1"),
-            apps: derive("regain authenticator apps 1"),
+            methods: derive("regain authenticator apps 1"),
             recovery: derive("regain recovery codes 1"),
             handles: derive("regain passkey handles 1"),
             recognition: derive("regain recognition 1"),

@@ -166,6 +166,8 @@ pub async fn questions_asked(data: &Path, count: usize) -> Vec<String> {
             username: format!("user{n}"),
             domain: domain.clone(),
             proved: Vec::new(),
+            stamp: None,
+            no_address: false,
             parked: Vec::new(),
             step: Step::Question(questions),
         };

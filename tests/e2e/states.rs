@@ -345,7 +345,7 @@ async fn enrolling_again_replaces_answers_and_ends_a_lockout_of_ours() {
     assert_eq!(domain.bind(&user, &user.password).await, Bind::Accepted);
     let page = server.visitor().enrolls(&user.name, "CORP", &user.password).await;
     page.is_finished("enroll");
-    assert!(page.text().contains("use your security questions again"), "{}", page.text());
+    assert!(page.text().contains("You can use Reset and Unlock again"), "{}", page.text());
     server.visitor().resets(&user.name, "CORP", NEW).await.is_finished("reset");
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
 }

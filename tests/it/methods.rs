@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 use regain::{
     domain::{audit::Action, message::Message},
     settings::{Addresses, Order, Settings},
-    testing::{Device, OneTimeCodes, Page, Setup, TestApp, Visitor},
+    testing::{Device, DirectoryMood, OneTimeCodes, Page, Setup, TestApp, Visitor},
 };
 
 const NEW: &str = "Battery-Staple-2";
@@ -282,7 +282,7 @@ async fn without_mail_at_hand_an_app_and_a_recovery_code_do() {
     let page = alice.enters_code(&codes.code(&app, 0)).await;
     // Something is proved: what she has is known now, and the code that waits is the next.
     assert_eq!((page.code(), page.step().as_str(), page.method().as_str()), (200, "code", ""));
-    assert_eq!(page.deeds(), ["cancel", "resend", "use-questions", "use-recovery_code"]);
+    assert_eq!(page.deeds(), ["cancel", "resend", "use-recovery_code"]);
     alice.asks_to("use-recovery_code").await;
     is_at(&alice.enters_code(&on_paper[0]).await, 200, "password");
 }
@@ -470,26 +470,31 @@ async fn what_is_removed_or_switched_off_meanwhile_proves_nothing() {
     let (app, mut alice) = enrolled(|_| ()).await;
     let codes = adds_app(&app, &mut alice).await;
     let mut device = adds_passkey(&mut alice, "").await;
-    let mut thief = alice.elsewhere();
-    thief.proves("reset").await;
-    assert_eq!(thief.page.as_ref().unwrap().method(), "passkey");
-    let mut other = thief.clone();
+    let (mut early, mut late) = (alice.elsewhere(), alice.elsewhere());
+    early.begins("reset").await;
+    assert_eq!(early.asks_to("use-passkey").await.method(), "passkey");
+    late.proves("reset").await;
+    assert_eq!(late.page.as_ref().unwrap().method(), "passkey");
     let key = app.account("alice").await.key;
     let id = app.enrollment(&key).await.unwrap().passkeys[0].id.clone();
     alice.asks_to(&format!("remove-passkey-{id}")).await;
-    is_at(&signs(&mut thief, &mut device).await, 422, "code");
-    is_at(&other.open("/reset").await, 200, "code");
-    let page = other.asks_to("use-app").await;
-    assert_eq!(page.method(), "app");
-    alice.asks_to("remove-app").await;
-    is_at(&other.enters_code(&codes.code(&app, 0)).await, 422, "code");
+    // Before anything is proved it is no more than a passkey that isn't known; after it, all has to be proved anew.
+    is_at(&signs(&mut early, &mut device).await, 422, "code");
+    is_at(&signs(&mut late, &mut device).await, 403, "error");
 
-    let codes = adds_app(&app, &mut alice).await;
+    let mut visitor = alice.elsewhere();
+    visitor.proves("reset").await;
+    assert_eq!(visitor.page.as_ref().unwrap().method(), "app");
     app.set(|settings| settings.methods.authenticator_app = false);
-    let page = alice.asks_to("add-app").await;
-    assert_eq!(page.method(), "", "it is not offered any more");
-    let page = other.enters_code(&codes.code(&app, 0)).await;
-    assert_ne!(page.step(), "password", "{}", page.text());
+    assert_eq!(alice.asks_to("add-app").await.method(), "", "it is not offered any more");
+    is_at(&visitor.enters_code(&codes.code(&app, 0)).await, 403, "error");
+    // Nor is a proof good that was made before that.
+    app.set(|settings| settings.methods.authenticator_app = true);
+    let mut visitor = alice.elsewhere();
+    visitor.proves("reset").await;
+    is_at(&visitor.enters_code(&codes.code(&app, 0)).await, 200, "password");
+    app.set(|settings| settings.methods.authenticator_app = false);
+    is_at(&visitor.submit(&[("new_password", NEW), ("confirm_password", NEW)]).await, 403, "error");
 }
 
 #[tokio::test]
@@ -642,4 +647,283 @@ fn collect(folder: &Path, all: &mut Vec<Vec<u8>>) {
             all.push(fs::read(&path).unwrap());
         }
     }
+}
+
+/// Someone who knows the answers, and another way of hers, but not all that is needed.
+async fn homeless(change: impl FnOnce(&mut Settings)) -> (TestApp, Visitor) {
+    let (app, alice) = enrolled(|settings| {
+        settings.codes.by_mail = true;
+        settings.codes.without_destination = true;
+        change(settings);
+    })
+    .await;
+    assert!(app.directory("DEMO").demo().move_to("alice", None, None));
+    (app, alice)
+}
+
+#[tokio::test]
+async fn whoever_has_no_address_skips_the_code_only_where_nothing_else_is_left_to_prove() {
+    // What she has beside the questions is asked for, whichever way one turns.
+    let (app, mut alice) = homeless(|_| ()).await;
+    adds_app(&app, &mut alice).await;
+    let mut thief = alice.elsewhere();
+    assert_eq!(thief.proves("reset").await.method(), "app");
+    assert!(!thief.page.as_ref().unwrap().deeds().contains(&"use-code".to_owned()), "none can be sent");
+    for word in ["use-code", "use-questions", "use-app", "resend"] {
+        assert_ne!(thief.submit(&[("code", ""), ("action", word)]).await.step(), "password", "{word}");
+    }
+    // The code counts for one way, not for two.
+    let (_app, alice) = homeless(|settings| settings.methods.needed = Some(3)).await;
+    is_at(&alice.elsewhere().proves("reset").await, 403, "error");
+    let (_app, alice) = homeless(|_| ()).await;
+    is_at(&alice.elsewhere().proves("reset").await, 200, "password");
+    // Where the code comes first, nobody gets around it.
+    let (app, mut alice) = homeless(|settings| settings.codes.order = Some(Order::CodeFirst)).await;
+    let codes = adds_app(&app, &mut alice).await;
+    let mut thief = alice.elsewhere();
+    thief.begins("reset").await;
+    thief.asks_to("use-app").await;
+    let page = thief.enters_code(&codes.code(&app, 0)).await;
+    is_at(&page, 403, "error");
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_confirmed_is_no_reason_to_go_on_without_a_code() {
+    let (app, mut alice) = with(|settings| {
+        settings.enroll.ask_email = true;
+        settings.enroll.confirm_email = false;
+        settings.codes.by_mail = true;
+        settings.codes.addresses = Addresses::Regain;
+        settings.codes.without_destination = true;
+    })
+    .with_user("alice")
+    .await;
+    alice.enrolls().await;
+    app.set(|settings| settings.enroll.confirm_email = true);
+    is_at(&alice.elsewhere().proves("reset").await, 403, "error");
+}
+
+#[tokio::test]
+async fn the_last_recovery_code_is_as_good_as_the_first_and_makes_nothing_easier() {
+    for automatic in [false, true] {
+        let (app, mut alice) = enrolled(|settings| {
+            settings.methods.questions = false;
+            settings.codes.by_mail = true;
+            settings.codes.automatic_enrollment = automatic;
+        })
+        .await;
+        let codes = keeps_recovery_codes(&mut alice).await;
+        for (number, code) in codes.iter().enumerate() {
+            let mut visitor = alice.elsewhere();
+            visitor.begins("unlock").await;
+            visitor.asks_to("use-recovery_code").await;
+            let page = visitor.enters_code(code).await;
+            is_at(&page, 200, "code");
+            assert_eq!(page.method(), "", "the mailed code is still wanted: {number} {}", page.text());
+            is_at(&visitor.enters_latest_code().await, 200, "finished");
+        }
+        // From then on a code alone is not enough either.
+        let mut visitor = alice.elsewhere();
+        visitor.begins("unlock").await;
+        is_at(&visitor.enters_latest_code().await, 403, "error");
+        assert_eq!(app.tally(&app.account("alice").await.key).await.wrong_codes, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_proved_before_enrolling_anew_or_removing_a_way_is_worth_nothing() {
+    let (app, mut alice) = enrolled(|_| ()).await;
+    let mut app_codes = adds_app(&app, &mut alice).await;
+    let on_paper = keeps_recovery_codes(&mut alice).await;
+    // Enrolled anew after the old answers were given.
+    let mut thief = alice.elsewhere();
+    is_at(&thief.proves("reset").await, 200, "code");
+    let mut again = alice.elsewhere();
+    again.enrolls().await;
+    thief.asks_to("use-recovery_code").await;
+    let page = thief.enters_code(&on_paper[0]).await;
+    assert_ne!(page.step(), "password", "{}", page.text());
+    // An app that was proved is removed.
+    for at_password in [false, true] {
+        let mut alice = comes_back(&again).await;
+        let mut thief = alice.elsewhere();
+        thief.begins("reset").await;
+        thief.asks_to("use-app").await;
+        is_at(&thief.enters_code(&app_codes.code(&app, 0)).await, 200, "question");
+        app.advance(Duration::from_secs(30));
+        thief.answers = again.answers.clone();
+        if at_password {
+            is_at(&thief.answers_all().await, 200, "password");
+        }
+        alice.asks_to("remove-app").await;
+        let page = if at_password {
+            thief.submit(&[("new_password", NEW), ("confirm_password", NEW)]).await
+        } else {
+            let answer = thief.right_answer();
+            for _ in 0..3 {
+                thief.submit(&[("answer", &answer)]).await;
+            }
+            thief.page.clone().unwrap()
+        };
+        is_at(&page, 403, "error");
+        app_codes = adds_app(&app, &mut alice).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_closes_the_page_of_the_ways_that_it_opened() {
+    let (app, alice) = enrolled(|_| ()).await;
+    let (mut thief, mut other) = (comes_back(&alice).await, comes_back(&alice).await);
+    is_at(&other.asks_to("enroll").await, 200, "credentials");
+    app.advance(Duration::from_secs(1));
+    alice.elsewhere().changes_password(NEW).await;
+    is_at(&thief.asks_to("add-recovery_code").await, 403, "error");
+    let key = app.account("alice").await.key;
+    let before = app.enrollment(&key).await.unwrap();
+    let fields = other.elsewhere().fills_enroll().await;
+    let fields: Vec<_> = fields[3..].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    is_at(&other.submit(&fields).await, 403, "error");
+    assert_eq!(app.enrollment(&key).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn looking_at_ones_ways_changes_nothing_where_nothing_is_asked() {
+    let (app, mut alice) = with(|settings| settings.enroll.ask_email = true).with_user("alice").await;
+    alice.enrolls().await;
+    let key = app.account("alice").await.key;
+    app.set(|settings| {
+        settings.methods.questions = false;
+        settings.enroll.ask_email = false;
+    });
+    let before = (app.enrollment(&key).await.unwrap(), app.sent().await.len());
+    assert!(before.0.email_confirmed);
+    app.advance(Duration::from_secs(5));
+    let mut alice = comes_back(&alice).await;
+    assert_eq!((app.enrollment(&key).await.unwrap(), app.sent().await.len()), before);
+    // Enrolling anew keeps what isn't asked for.
+    app.set(|settings| settings.methods.questions = true);
+    alice = alice.elsewhere();
+    alice.enrolls().await;
+    assert_eq!(app.enrollment(&key).await.unwrap().email, before.0.email);
+    // Who never enrolled does so with name and password.
+    app.set(|settings| settings.methods.questions = false);
+    let erin = comes_back(&app.visitor("erin")).await;
+    assert!(app.enrollment(&app.account("erin").await.key).await.is_some());
+    drop(erin);
+}
+
+#[tokio::test]
+async fn confirming_addresses_is_no_way_of_mailing_many_strangers() {
+    let (app, mut alice) = with(|settings| settings.enroll.ask_email = true).with_user("alice").await;
+    for number in 0..30 {
+        alice = alice.elsewhere();
+        let fields = alice.fills_enroll().await;
+        let address = format!("stranger{number}@mail.example");
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), if name == "email" { &address } else { value }.as_str()))
+            .collect();
+        alice.submit(&fields).await;
+    }
+    let strangers = app.sent().await.iter().filter(|message| message.to().starts_with("stranger")).count();
+    assert_eq!(strangers, 10);
+}
+
+#[tokio::test]
+async fn a_code_that_waits_is_used_and_no_second_one_is_sent() {
+    let (app, mut alice) = enrolled(|settings| {
+        settings.codes.by_mail = true;
+        settings.codes.order = Some(Order::CodeFirst);
+    })
+    .await;
+    let codes = adds_app(&app, &mut alice).await;
+    let mut alice = alice.elsewhere();
+    alice.begins("reset").await;
+    app.advance(Duration::from_secs(61));
+    alice.asks_for_another_code().await;
+    assert_eq!(app.codes().await.len(), 2);
+    alice.asks_to("use-app").await;
+    is_at(&alice.enters_code(&codes.code(&app, 0)).await, 200, "code");
+    assert_eq!(app.codes().await.len(), 2, "it is the one that waits");
+    is_at(&alice.enters_latest_code().await, 200, "password");
+    // One that was never sent, since there was no address, is made then.
+    assert!(app.directory("DEMO").demo().move_to("alice", None, None));
+    let mut alice = alice.elsewhere();
+    alice.begins("reset").await;
+    alice.asks_to("use-app").await;
+    assert!(app.directory("DEMO").demo().move_to("alice", Some("late@demo.example"), None));
+    app.advance(Duration::from_secs(30));
+    is_at(&alice.enters_code(&codes.code(&app, 0)).await, 200, "code");
+    assert_eq!(app.codes().await.last().unwrap().0, "late@demo.example");
+    is_at(&alice.enters_latest_code().await, 200, "password");
+}
+
+#[tokio::test]
+async fn nothing_is_used_up_when_nothing_comes_of_it() {
+    let (app, mut alice) = enrolled(|_| ()).await;
+    let codes = keeps_recovery_codes(&mut alice).await;
+    let key = app.account("alice").await.key;
+    let left = async || app.enrollment(&key).await.unwrap().recovery_codes.unwrap().left.len();
+    let mut visitor = alice.elsewhere();
+    visitor.proves("reset").await;
+    app.directories_behave(DirectoryMood::Unavailable);
+    is_at(&visitor.post(&[("code", &codes[0])]).await, 503, "error");
+    app.directories_behave(DirectoryMood::Well);
+    assert_eq!(left().await, 8);
+    app.set(|settings| settings.methods.needed = Some(3));
+    visitor.open("/reset").await;
+    is_at(&visitor.enters_code(&codes[0]).await, 403, "error");
+    assert_eq!(left().await, 8, "it would not have been enough");
+    app.set(|settings| settings.methods.needed = Some(2));
+    visitor.open("/reset").await;
+    is_at(&visitor.enters_code(&codes[0]).await, 200, "password");
+    assert_eq!(left().await, 7);
+}
+
+#[tokio::test]
+async fn where_the_code_comes_first_questions_wait_for_it_whatever_else_is_proved() {
+    let (app, mut alice) = enrolled(|settings| {
+        settings.codes.by_mail = true;
+        settings.codes.order = Some(Order::CodeFirst);
+        settings.methods.needed = Some(3);
+    })
+    .await;
+    let codes = adds_app(&app, &mut alice).await;
+    let mut alice = alice.elsewhere();
+    alice.begins("reset").await;
+    alice.asks_to("use-app").await;
+    let page = alice.enters_code(&codes.code(&app, 0)).await;
+    assert!(!page.deeds().contains(&"use-questions".to_owned()), "{:?}", page.deeds());
+    assert_ne!(alice.asks_to("use-questions").await.step(), "question");
+    is_at(&alice.enters_latest_code().await, 200, "question");
+}
+
+#[tokio::test]
+async fn refused_passkeys_end_it_after_a_while() {
+    let (app, mut alice) = enrolled(|_| ()).await;
+    adds_passkey(&mut alice, "").await;
+    let mut visitor = app.visitor("nobody");
+    visitor.begins("reset").await;
+    visitor.asks_to("use-passkey").await;
+    let mut codes = Vec::new();
+    for _ in 0..11 {
+        codes.push(visitor.submit(&[("credential", "{}")]).await.code());
+    }
+    assert!(codes[..9].iter().all(|code| *code == 422) && codes[9..] == [429, 403], "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_form_of_the_overview_is_not_taken_at_a_later_one() {
+    let (app, mut alice) = enrolled(|_| ()).await;
+    adds_app(&app, &mut alice).await;
+    let mut alice = comes_back(&alice).await;
+    let stale = alice.clone();
+    alice.asks_to("enroll").await;
+    let fields = alice.elsewhere().fills_enroll().await;
+    let fields: Vec<_> = fields[3..].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    is_at(&alice.submit(&fields).await, 200, "credentials");
+    let mut late = alice.clone();
+    late.page.clone_from(&stale.page);
+    late.post(&[("action", "remove-app")]).await;
+    assert!(app.enrollment(&app.account("alice").await.key).await.unwrap().app.is_some());
 }

@@ -154,9 +154,11 @@ impl Added {
             codes: Vec::new(),
         };
         Ok(match adding {
-            Adding::App { address, typed } => {
-                Self { qr: Some(Qr::of(&address)?), secret: typed.to_string(), ..blank(Factor::App) }
-            }
+            Adding::App { address, typed } => Self {
+                qr: Some(Qr::of(address.reveal())?),
+                secret: typed.reveal().to_owned(),
+                ..blank(Factor::App)
+            },
             Adding::Passkey(options) => Self { options, ..blank(Factor::Passkey) },
             Adding::RecoveryCodes(codes) => {
                 let codes = codes.iter().map(|code| grouped(code.reveal())).collect();

@@ -461,13 +461,10 @@ fn new_password(form: &mut Form, problems: &mut Problems, old: Option<&Password>
     problems.is_empty().then_some(new)
 }
 
-/// Whether nothing but name and password was filled in, though more was asked for: then only they are checked, and the
-/// rest is asked next.
+/// Whether nothing but name and password was filled in: then only they are checked, and the rest is asked next.
 fn all_blank(site: &Site, form: &Form) -> bool {
-    let settings = site.services.settings.load();
-    let count = settings.questions();
-    (count > 0 || settings.enroll.ask_email)
-        && form.is_blank("email")
+    let count = site.services.settings.load().questions();
+    form.is_blank("email")
         && (1..=count).all(|n| form.is_blank(&format!("question{n}")) && form.is_blank(&format!("answer{n}")))
 }
 
