@@ -20,7 +20,13 @@ use crate::{
         clock::{Clock, SystemClock},
         secret::{Key, Password, SecretText},
     },
-    flows::{self, Services, attempt::Turns, hashing::HashPool, outbox::Outbox},
+    flows::{
+        self, Connect, Services,
+        attempt::Turns,
+        change_settings::{self, Change, Edit, Editor},
+        hashing::HashPool,
+        outbox::Outbox,
+    },
     jobs,
     notify::Notifier,
     passkeys::Passkeys,
@@ -53,6 +59,14 @@ impl Error {
         let what = what.to_owned();
         move |error| Self(format!("{what}: {error}"))
     }
+}
+
+/// What a demonstration serves.
+pub struct Demo {
+    /// Its directories.
+    pub directories: Vec<Arc<dyn Directory>>,
+    /// The settings it begins with.
+    pub settings: Vec<Edit>,
 }
 
 /// A program that listens but does not serve yet.
@@ -119,48 +133,53 @@ pub fn demo_directories(clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Directory>
 
 impl App {
     /// Opens the store, binds the addresses and gets everything ready, in the order in which things go wrong most
-    /// often. Without `directories` those of the configuration are used; `demo` says so on every page.
-    pub async fn open(
-        config: &Config,
-        directories: Option<Vec<Arc<dyn Directory>>>,
-        demo: bool,
-    ) -> Result<Self, Error> {
+    /// often. With a `demo` that is what is served, and every page says so.
+    pub async fn open(config: &Config, demo: Option<Demo>) -> Result<Self, Error> {
         let base_url = config.base_url.clone().ok_or_else(|| {
             Error(
                 "base_url is needed: the address people use, for instance https://reset.corp.example".into(),
             )
         })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let directories = match directories {
-            Some(directories) => directories,
-            None => self::directories(&config.settings, &clock)?,
+        let is_demo = demo.is_some();
+        let (connect, changes): (Connect, _) = match demo {
+            Some(demo) => (Box::new(move |_| Ok(demo.directories.clone())), demo.settings),
+            None => {
+                let clock = Arc::clone(&clock);
+                let connect = move |settings: &Settings| directories(settings, &clock).map_err(|e| e.0);
+                (Box::new(connect), Vec::new())
+            }
         };
-        if directories.is_empty() {
-            return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
-        }
         close_off();
         make_folder(&config.data)?;
         let store = open_store(config).await?;
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
         let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let notifier = if demo {
+        let notifier = if is_demo {
             Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&clock))
         } else {
             Notifier::new(Arc::clone(&renderer))
         };
         let services = Services {
-            directories,
+            directories: ArcSwap::default(),
+            connect,
             store,
             keys: Arc::new(keys),
             clock,
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
+            fixed: config.given.settings.clone(),
             notifier,
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
             turns: Turns::default(),
         };
+        change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
+        prepare_demo(&services, changes).await?;
+        if services.directories.load().is_empty() {
+            return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
+        }
         note_start(&services).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];
@@ -192,7 +211,7 @@ impl App {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             hosts,
-            demo,
+            demo: is_demo,
         });
         Ok(Self { site, certificates, secure, plain, base_url })
     }
@@ -221,6 +240,19 @@ impl App {
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         tokio::join!(watch, jobs, redirect, pages, reload);
+    }
+}
+
+/// A demonstration begins with settings of its own.
+async fn prepare_demo(services: &Services, changes: Vec<Edit>) -> Result<(), Error> {
+    let editor = Editor { name: "demo".into(), address: None, source: "program" };
+    let fails = |e: flows::Error| Error(e.to_string());
+    let (version, _) = change_settings::load(services).await.map_err(fails)?;
+    match change_settings::change(services, &editor, version, changes).await.map_err(fails)? {
+        Change::Wrong(faults) => {
+            Err(Error(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+        }
+        Change::Made(_) | Change::Conflict => Ok(()),
     }
 }
 

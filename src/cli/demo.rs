@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
+use toml::Value;
 
 use super::{Failure, serve::until_signalled};
 use crate::{
-    app::{self, App},
+    app::{self, App, Demo},
     config::{BaseUrl, Config, Log},
     directory::demo::{SAMPLE_PASSWORD, SAMPLE_USERS},
     domain::clock::{Clock, SystemClock},
-    settings::Settings,
+    flows::change_settings::Edit,
     telemetry,
 };
 
@@ -53,15 +54,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     };
     let authority = format!("{host}:{}", listen.port());
     let base_url = BaseUrl::try_from(format!("https://{authority}")).map_err(Failure)?;
-    let mut settings = Settings::default();
-    settings.codes.by_mail = arguments.codes;
-    settings.codes.by_sms = arguments.codes;
-    settings.methods.authenticator_app = arguments.methods;
-    // A passkey needs a host name, and this one has one where it listens on its own machine.
-    settings.methods.passkeys = arguments.methods && host == "localhost";
-    settings.methods.recovery_codes = arguments.methods;
     let config = Config {
-        settings,
         data,
         base_url: Some(base_url),
         extra_hosts: vec![format!("127.0.0.1:{}", listen.port()), format!("[::1]:{}", listen.port())],
@@ -71,10 +64,33 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let directories = app::demo_directories(&clock).map_err(|e| fails(&e))?;
-    let app = App::open(&config, Some(directories), true).await.map_err(|e| fails(&e))?;
+    let settings = settings(&arguments, host == "localhost");
+    let app = App::open(&config, Some(Demo { directories, settings })).await.map_err(|e| fails(&e))?;
     greet(&authority, temporary.is_some());
     app.serve(until_signalled()?).await;
     Ok(())
+}
+
+/// The settings it begins with. What would be delivered is only shown, but something has to be set for it.
+fn settings(arguments: &DemoArguments, has_name: bool) -> Vec<Edit> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let mut settings = vec![
+        ("mail.delivery", text("smtp")),
+        ("mail.host", text("mail.demo.example")),
+        ("mail.sender", text("no-reply@demo.example")),
+        ("sms.delivery", text("http")),
+        ("sms.url", text("https://sms.demo.example/send")),
+    ];
+    let switches = [
+        ("codes.by_mail", arguments.codes),
+        ("codes.by_sms", arguments.codes),
+        ("methods.authenticator_app", arguments.methods),
+        // A passkey needs a host name.
+        ("methods.passkeys", arguments.methods && has_name),
+        ("methods.recovery_codes", arguments.methods),
+    ];
+    settings.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, on)| (key, Value::Boolean(on))));
+    settings.into_iter().map(|(key, value)| Edit { key: key.to_owned(), value: Some(value) }).collect()
 }
 
 /// With port 0 the system chooses one now, so that it can be part of the address people use.

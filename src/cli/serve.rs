@@ -8,7 +8,7 @@ use crate::{app::App, config::Config, telemetry};
 
 pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(Failure)?;
-    let app = App::open(config, None, false).await.map_err(|e| Failure(e.to_string()))?;
+    let app = App::open(config, None).await.map_err(|e| Failure(e.to_string()))?;
     let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

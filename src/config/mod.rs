@@ -47,8 +47,8 @@ tab! {
         /// Settings fixed here.
         settings: Settings = Settings::default();
         beside:
-        /// Where each key that is fixed here comes from.
-        sources: Sources;
+        /// What is fixed here, and where each key comes from.
+        given: Given;
     }
 }
 
@@ -104,6 +104,21 @@ tab! {
     }
 }
 
+/// What is fixed in file and environment.
+#[derive(Clone, Default)]
+pub struct Given {
+    /// Where each key comes from.
+    pub sources: Sources,
+    /// The settings that are fixed, as given. There are secrets among them.
+    pub settings: Table,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("sources", &self.sources).finish_non_exhaustive()
+    }
+}
+
 /// The configuration can't be used; each line says what and where.
 #[derive(Debug)]
 pub struct Error {
@@ -145,6 +160,7 @@ impl Config {
         let mut wrong = Vec::new();
         keys::read_secret_files(Self::FIELDS, &mut table, folder, &mut sources, &mut wrong);
         sift(Self::FIELDS, &mut table, "", &mut wrong);
+        let settings = table.get("settings").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let mut config: Self = table.try_into().map_err(|error| Error::one(error_text(&error)))?;
         // What follows from a value that was taken out is no fault of its own.
         for fault in config.faults() {
@@ -160,7 +176,7 @@ impl Config {
             None => fault.to_string(),
         }));
         if faults.is_empty() {
-            config.sources = sources;
+            config.given = Given { sources, settings };
             Ok(config)
         } else {
             Err(Error { faults })

@@ -212,11 +212,11 @@ fn no_fault_shows_a_secret() {
 #[test]
 fn where_a_key_is_fixed_is_remembered() {
     let config = load(DOMAIN, &[("REGAIN_SETTINGS__SECURITY__HASH_PASSES", "3")]).unwrap();
-    let source = |key: &str| config.sources.find(key).map(ToString::to_string).unwrap_or_default();
+    let source = |key: &str| config.given.sources.find(key).map(ToString::to_string).unwrap_or_default();
     assert!(source("settings.domain.0.dns_name").ends_with("config.toml:3"));
     assert!(source("settings.domain.0.service_password").ends_with("config.toml:6"));
     assert_eq!(source("settings.security.hash_passes"), "REGAIN_SETTINGS__SECURITY__HASH_PASSES");
-    assert_eq!(config.sources.find("settings.security.hash_lanes"), None);
+    assert_eq!(config.given.sources.find("settings.security.hash_lanes"), None);
 }
 
 /// The example with every key that is commented out put in force. Comments have a blank behind the `#`, items of a list four.

@@ -36,7 +36,7 @@ pub async fn finish(
         Some(now) if now.step == Step::Credentials && now.nonce == flow.nonce => now,
         _ => return Ok(Next::Moved(None)),
     };
-    let tried = attempt::try_password(services, directory, (&subject, &turn), found.as_ref(), &old).await?;
+    let tried = attempt::try_password(services, &*directory, (&subject, &turn), found.as_ref(), &old).await?;
     let account = match tried {
         None | Some((_, PasswordCheck::Wrong | PasswordCheck::LockedOut)) => {
             let code = Problem::NameOrPasswordWrong.code();

@@ -52,7 +52,7 @@ pub async fn begin(
     let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
     let turn = services.turns.of(&subject).await;
     let tried =
-        attempt::try_password(services, directory, (&subject, &turn), found.as_ref(), &password).await?;
+        attempt::try_password(services, &*directory, (&subject, &turn), found.as_ref(), &password).await?;
     drop(turn);
     let Some((account, check)) = tried else {
         return refuse_password(services, visitor, &who, found.as_ref(), answers).await;

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod attempt;
 pub mod change;
+pub mod change_settings;
 pub mod code;
 mod dispatch;
 pub mod enroll;
@@ -49,10 +50,15 @@ use crate::{
 use hashing::HashPool;
 use session::SessionId;
 
+/// Makes the directories of the domains that settings name; why it can't, if it can't.
+pub type Connect = Box<dyn Fn(&Settings) -> Result<Vec<Arc<dyn Directory>>, String> + Send + Sync>;
+
 /// All that the flows work with.
 pub struct Services {
-    /// The domains that are served.
-    pub directories: Vec<Arc<dyn Directory>>,
+    /// The domains that are served; others when the settings of the domains change.
+    pub directories: ArcSwap<Vec<Arc<dyn Directory>>>,
+    /// Makes the directories that settings name.
+    pub connect: Connect,
     /// What is remembered.
     pub store: Store,
     /// The keys outside the store.
@@ -63,6 +69,8 @@ pub struct Services {
     pub hashing: HashPool,
     /// The settings, swapped when they change.
     pub settings: ArcSwap<Settings>,
+    /// The settings that file and environment fix.
+    pub fixed: toml::Table,
     /// Who composes and delivers messages.
     pub notifier: Notifier,
     /// Who asks for passkeys; nobody if the pages have no host name.
@@ -76,14 +84,15 @@ pub struct Services {
 impl Services {
     /// The domains' names, in the order of configuration.
     pub fn domains(&self) -> Vec<Domain> {
-        self.directories.iter().map(|directory| directory.domain().clone()).collect()
+        self.directories.load().iter().map(|directory| directory.domain().clone()).collect()
     }
 
-    pub(crate) fn directory(&self, name: &DomainName) -> Result<&dyn Directory, Error> {
+    pub(crate) fn directory(&self, name: &DomainName) -> Result<Arc<dyn Directory>, Error> {
         self.directories
+            .load()
             .iter()
             .find(|directory| directory.domain().name == *name)
-            .map(AsRef::as_ref)
+            .map(Arc::clone)
             .ok_or_else(|| Error::Internal(format!("the domain {name} is no longer configured")))
     }
 

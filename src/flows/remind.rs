@@ -39,7 +39,7 @@ pub async fn round(services: &Services, stop: &CancellationToken) -> Result<Repo
     if !(reminders.enroll || reminders.expiry) || !services.notifier.delivers(&settings, Channel::Mail) {
         return Ok(report);
     }
-    for directory in &services.directories {
+    for directory in services.directories.load_full().iter() {
         for guid in directory.list().await? {
             if stop.is_cancelled() || report.to_enroll + report.of_expiry >= reminders.batch {
                 return Ok(report);

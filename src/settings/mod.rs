@@ -7,6 +7,7 @@ mod domain;
 mod enroll;
 pub(crate) mod form;
 mod general;
+pub mod layers;
 mod limits;
 mod mail;
 mod methods;

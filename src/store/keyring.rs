@@ -29,6 +29,8 @@ pub struct Keyring {
     pub outbox: Key,
     /// Seals the secrets of authenticator apps, and recovery codes until they are kept.
     pub methods: Key,
+    /// Seals secrets among the settings.
+    pub settings: Key,
     /// Keys the hashes of recovery codes.
     pub recovery: Key,
     /// Makes the handles by which passkeys know their account.
@@ -89,6 +91,7 @@ impl Keyring {
             codes: derive("regain verification codes 1"),
             outbox: derive("regain outbox 1"),
             methods: derive("regain authenticator apps 1"),
+            settings: derive("regain settings 1"),
             recovery: derive("regain recovery codes 1"),
             handles: derive("regain passkey handles 1"),
             recognition: derive("regain recognition 1"),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use engine::{Direction, Engine};
-pub use record::{Kept, QuestionsOff, SessionKey, Space, is_unknown_subject};
+pub use record::{ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject};
 use tokio::sync::Notify;
 
 use crate::domain::{audit::Event, message::Errand};

@@ -31,6 +31,8 @@ pub enum Space {
     Sent,
     /// Who was reminded of what.
     Reminded,
+    /// What was changed of the settings.
+    Settings,
     /// Single values of the store itself.
     Meta,
 }
@@ -45,6 +47,7 @@ impl Space {
             Self::Outbox => b'o',
             Self::Sent => b's',
             Self::Reminded => b'r',
+            Self::Settings => b'c',
             Self::Meta => b'm',
         }
     }
@@ -145,6 +148,33 @@ impl Kept for PepperMark {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(b"pepper");
         bytes
+    }
+}
+
+/// What was changed of one tab of the settings, as TOML, secrets sealed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
+pub struct ChangedTab(pub String);
+
+impl Kept for ChangedTab {
+    const SPACE: Space = Space::Settings;
+    /// The tab's key.
+    type Key = String;
+    fn key(tab: &String) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter(), b't'];
+        bytes.extend(tab.as_bytes());
+        bytes
+    }
+}
+
+/// How often the settings were changed: who changes them says which version was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
+pub struct SettingsVersion(pub u64);
+
+impl Kept for SettingsVersion {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'v']
     }
 }
 

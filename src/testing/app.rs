@@ -35,6 +35,7 @@ use crate::{
     flows::{
         Services,
         attempt::Turns,
+        change_settings,
         hashing::HashPool,
         outbox::{self, Outbox},
     },
@@ -61,9 +62,17 @@ pub struct Setup {
     demo: bool,
     delivers: bool,
     hash_queue: usize,
+    fixed: toml::Table,
 }
 
 impl Setup {
+    /// Has these settings fixed by its configuration.
+    #[must_use]
+    pub fn with_fixed(mut self, settings: &str) -> Self {
+        self.fixed = settings.parse().unwrap();
+        self
+    }
+
     /// Changes the settings it starts with.
     #[must_use]
     pub fn with_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -118,6 +127,7 @@ impl Setup {
                 demo: self.demo,
                 delivers: self.delivers,
                 hash_queue: self.hash_queue,
+                fixed: self.fixed,
                 running: RwLock::new(None),
             }),
         };
@@ -148,6 +158,7 @@ struct Shared {
     demo: bool,
     delivers: bool,
     hash_queue: usize,
+    fixed: toml::Table,
     running: RwLock<Option<Running>>,
 }
 
@@ -168,7 +179,8 @@ impl TestApp {
         settings.limits.requests_per_address_per_minute = 0;
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
-        Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024 }
+        let fixed = toml::Table::new();
+        Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024, fixed }
     }
 
     async fn start(&self) {
@@ -182,7 +194,13 @@ impl TestApp {
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
         let renderer = Arc::new(Renderer::new().unwrap());
         let services = Services {
-            directories: directories.collect(),
+            directories: ArcSwap::from_pointee(directories.collect::<Vec<_>>()),
+            connect: {
+                let all: Vec<Arc<dyn Directory>> =
+                    self.shared.directories.iter().map(|one| Arc::clone(one) as _).collect();
+                Box::new(move |_| Ok(all.clone()))
+            },
+            fixed: self.shared.fixed.clone(),
             store,
             keys: Arc::new(keys),
             clock: Arc::clone(&self.shared.clock) as Arc<dyn Clock>,
@@ -199,6 +217,9 @@ impl TestApp {
             outbox: Outbox::default(),
             turns: Turns::default(),
         };
+        if change_settings::load(&services).await.unwrap().0 > 0 {
+            change_settings::adopt(&services).await.unwrap();
+        }
         let site = Arc::new(Site {
             services: Arc::new(services),
             renderer,

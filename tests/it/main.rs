@@ -20,6 +20,7 @@ mod outbox;
 mod proving;
 mod reminders;
 mod secrets;
+mod settings;
 mod trouble;
 mod uniformity;
 mod words;

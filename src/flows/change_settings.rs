@@ -1,0 +1,222 @@
+//! Changing settings while the program runs: what administrators have changed is kept in the store, laid over the
+//! defaults; what file and environment fix is laid over both, and can't be changed here.
+//!
+//! Old and new value of each are in the audit log, in the batch of the change; of a secret only that it was changed.
+
+use std::{net::IpAddr, sync::Arc};
+
+use toml::{Table, Value};
+
+use super::{Error, Services};
+use crate::{
+    domain::audit::{Action, Event, Outcome},
+    settings::{Fault, Settings, Tab, layers},
+    store::{self, ChangedTab, SettingsVersion, seal},
+};
+
+/// Who changes settings.
+#[derive(Debug, Clone)]
+pub struct Editor {
+    /// The name in the audit log.
+    pub name: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// By which door: `admin` or `setup`.
+    pub source: &'static str,
+}
+
+/// A change to one setting.
+#[derive(Debug)]
+pub struct Edit {
+    /// The key within the settings: `security.idle_timeout_seconds`.
+    pub key: String,
+    /// The new value; `None` for the default.
+    pub value: Option<Value>,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub enum Change {
+    /// It holds from now on; these keys were changed.
+    Made(Vec<String>),
+    /// Some of it is wrong; nothing was changed.
+    Wrong(Vec<Fault>),
+    /// Somebody else has changed settings since the version that was seen; nothing was changed.
+    Conflict,
+}
+
+/// What was changed so far, secrets opened, and the version of it.
+pub async fn load(services: &Services) -> Result<(u64, Table), Error> {
+    let version = services.store.find::<SettingsVersion>(&()).await?.map_or(0, |version| version.0);
+    let mut changed = Table::new();
+    for field in Settings::FIELDS {
+        let Some(tab) = services.store.find::<ChangedTab>(&field.key.to_owned()).await? else { continue };
+        let text = tab.into_inner().0;
+        let table: Table = text.parse().map_err(|_| unreadable(field.key))?;
+        changed.extend(table);
+    }
+    layers::each_secret(&mut changed, &mut |key, secret| {
+        let opened = seal::open(&services.keys.settings, key.as_bytes(), secret)?;
+        *secret = String::from_utf8(opened.to_vec()).map_err(|_| unreadable(key))?;
+        Ok::<(), Error>(())
+    })?;
+    Ok((version, changed))
+}
+
+fn unreadable(key: &str) -> Error {
+    Error::Internal(format!("what is kept of the settings {key} can't be read"))
+}
+
+/// Makes the settings that are kept those in force; at the start.
+pub async fn adopt(services: &Services) -> Result<(), Error> {
+    let (_, changed) = load(services).await?;
+    let settings = Settings::of_layers(&changed, &services.fixed).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        Error::Internal(format!(
+            "what was changed in the panel and what the configuration fixes don't go together: {}",
+            faults.join("; ")
+        ))
+    })?;
+    services.directories.store(Arc::new((services.connect)(&settings).map_err(Error::Internal)?));
+    services.settings.store(Arc::new(settings));
+    Ok(())
+}
+
+/// Changes settings; `seen` is the version in which the editor saw them.
+pub async fn change(
+    services: &Services,
+    editor: &Editor,
+    seen: u64,
+    edits: Vec<Edit>,
+) -> Result<Change, Error> {
+    let (version, before) = load(services).await?;
+    if version != seen {
+        return Ok(Change::Conflict);
+    }
+    let mut after = before.clone();
+    let mut faults = Vec::new();
+    for edit in &edits {
+        let key = format!("settings.{}", edit.key);
+        let Some(field) = layers::field(&edit.key) else {
+            faults.push(Fault::new(&key, "there is no such setting"));
+            continue;
+        };
+        if layers::find(&services.fixed, &edit.key).is_some() {
+            faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
+        } else {
+            // Set to the default is not set: a later default holds then.
+            let value = edit.value.clone().filter(|value| Some(value) != (field.default)().as_ref());
+            layers::set(&mut after, &edit.key, value);
+        }
+    }
+    let settings = match Settings::of_layers(&after, &services.fixed) {
+        Ok(settings) if faults.is_empty() => settings,
+        Ok(_) => return Ok(Change::Wrong(faults)),
+        Err(more) => {
+            faults.extend(more);
+            return Ok(Change::Wrong(faults));
+        }
+    };
+    let keys: Vec<String> = edits
+        .into_iter()
+        .map(|edit| edit.key)
+        .filter(|key| layers::find(&before, key) != layers::find(&after, key))
+        .collect();
+    if keys.is_empty() {
+        return Ok(Change::Made(keys));
+    }
+    let directories = if before.get("domain") == after.get("domain") {
+        None
+    } else {
+        match (services.connect)(&settings) {
+            Ok(directories) => Some(directories),
+            Err(text) => return Ok(Change::Wrong(vec![Fault::new("settings.domain", text)])),
+        }
+    };
+    if !keep(services, editor, version, (&before, &after), &keys).await? {
+        return Ok(Change::Conflict);
+    }
+    if let Some(directories) = directories {
+        services.directories.store(Arc::new(directories));
+    }
+    services.settings.store(Arc::new(settings));
+    Ok(Change::Made(keys))
+}
+
+/// Writes what was changed, with its events; false if somebody else was faster.
+async fn keep(
+    services: &Services,
+    editor: &Editor,
+    version: u64,
+    (before, after): (&Table, &Table),
+    keys: &[String],
+) -> Result<bool, Error> {
+    let store = &services.store;
+    let counted = store.find::<SettingsVersion>(&()).await?;
+    if counted.as_ref().map_or(0, |counted| counted.0) != version {
+        return Ok(false);
+    }
+    let mut batch = store.batch().write(&(), counted.as_ref(), &SettingsVersion(version + 1));
+    let mut tabs: Vec<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    tabs.sort_unstable();
+    tabs.dedup();
+    for tab in tabs {
+        let mut table = Table::new();
+        if let Some(value) = after.get(tab) {
+            table.insert(tab.to_owned(), value.clone());
+        }
+        layers::each_secret(&mut table, &mut |key, secret| {
+            *secret = seal::seal(&services.keys.settings, key.as_bytes(), secret.as_bytes())?;
+            Ok::<(), Error>(())
+        })?;
+        let text = toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))?;
+        batch = batch.put(&tab.to_owned(), &ChangedTab(text));
+    }
+    for key in keys {
+        batch = batch.event(&Event {
+            at: services.now(),
+            outcome: Outcome::Success,
+            source: editor.source.into(),
+            user: String::new(),
+            domain: String::new(),
+            action: Action::Setting,
+            detail: told(key, before, after),
+            source_ip: editor.address,
+            source_user: Some(editor.name.clone()),
+            account: None,
+            reference: None,
+        });
+    }
+    match batch.commit().await {
+        Ok(()) => Ok(true),
+        Err(store::Error::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The longest that is told of a value.
+const LONGEST: usize = 200;
+
+/// A change for the audit log: `security.idle_timeout_seconds: 300 → 600`.
+fn told(key: &str, before: &Table, after: &Table) -> String {
+    let Some(field) = layers::field(key) else { return key.to_owned() };
+    if field.is_secret() {
+        return format!("{key}: changed");
+    }
+    let value = |table: &Table| {
+        let mut inner = Table::new();
+        let value = layers::find(table, key).cloned().or_else(field.default);
+        if let Some(value) = value {
+            layers::set(&mut inner, key, Some(value));
+        }
+        let hidden: Result<(), ()> = layers::each_secret(&mut inner, &mut |_, secret| {
+            "changed".clone_into(secret);
+            Ok(())
+        });
+        match (hidden, layers::find(&inner, key)) {
+            (Ok(()), Some(value)) => value.to_string().chars().take(LONGEST).collect(),
+            _ => "not set".to_owned(),
+        }
+    };
+    format!("{key}: {} → {}", value(before), value(after))
+}
