@@ -1,14 +1,13 @@
 //! The second page of a change: old and new password. Nothing about the account is said, and nothing about the flow
 //! changes, before the old password is proved: a stranger sees no difference between one name and another.
 
-use super::{Error, Next, Services, Visitor, attempt, identify::Identified, note, write};
+use super::{Error, Next, Services, Visitor, attempt, identify::Identified, note, require_permitted, write};
 use crate::{
     directory::{self, PasswordCheck, Refused},
     domain::{
         audit::{Event, Outcome},
         field::{Field, Problem, Problems},
         flow::{Ending, Flow, Kind, Step, Write},
-        permission::require_served,
         refusal::Refusal,
         secret::Password,
     },
@@ -48,7 +47,7 @@ pub async fn finish(
         }
         Some((account, _)) => account,
     };
-    require_served(&account).map_err(Error::Refused)?;
+    require_permitted(services, Kind::Change, &account).map_err(Error::Refused)?;
     if let Err(problem) = account.policy.check(&new, &account) {
         let failure =
             write::audit(services, visitor, Kind::Change, Outcome::Failure, &account, problem.code());

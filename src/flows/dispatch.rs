@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, Services, Visitor, event, outbox, prove, random};
+use super::{Error, Services, Visitor, event, outbox, prove, random, require_permitted};
 use crate::{
     domain::{
         account::{Account, AccountKey},
@@ -14,7 +14,6 @@ use crate::{
         flow::{Awaited, Factor, Flow, Kind, LONGEST_FLOW},
         lockout::Subject,
         message::{Channel, Concern, Errand, Facts, Message, Topic},
-        permission::require_served,
         refusal::Refusal,
         secret::Key,
     },
@@ -142,7 +141,7 @@ impl Dispatch {
         let settings = services.settings.load_full();
         let mut dispatch = Self::blank(services, subject, enrollment, resent)?;
         let Some(account) = account else { return Ok(dispatch) };
-        let sent = match destinations(services, account, enrollment) {
+        let sent = match destinations(services, occasion.kind, account, enrollment) {
             Ok(destinations) => {
                 let known = (account, enrollment);
                 match dispatch.send(services, visitor, occasion, known, (Topic::Code, &destinations)) {
@@ -301,13 +300,14 @@ impl Dispatch {
 /// Where a code for this account goes, if there is any for it.
 fn destinations(
     services: &Services,
+    kind: Kind,
     account: &Account,
     enrollment: Option<&Enrollment>,
 ) -> Result<Destinations, Refusal> {
     if prove::way(&services.settings.load(), enrollment).is_none() {
         return Err(Refusal::EnrollmentMissing);
     }
-    require_served(account)?;
+    require_permitted(services, kind, account)?;
     let destinations = Destinations::of(services, account, enrollment);
     if destinations.is_empty() { Err(Refusal::CodeUndeliverable) } else { Ok(destinations) }
 }

@@ -7,7 +7,7 @@ use super::{
     dispatch::{Dispatch, Occasion},
     event,
     identify::Identified,
-    methods, note, outbox, random,
+    methods, note, outbox, random, require_permitted,
 };
 use crate::{
     directory::PasswordCheck,
@@ -21,7 +21,6 @@ use crate::{
         flow::{Adding, Ending, Factor, Flow, Kind, Methods, NewAddress, Step},
         lockout::{Subject, Tally},
         message::Channel,
-        permission::require_served,
         refusal::Refusal,
         secret::Password,
     },
@@ -65,7 +64,7 @@ pub async fn begin(
         PasswordCheck::RightButAccountExpired => return Err(Error::Refused(Refusal::AccountExpired)),
         PasswordCheck::Right | PasswordCheck::RightButMustChange | PasswordCheck::RightButRestricted => {}
     }
-    require_served(&account).map_err(Error::Refused)?;
+    require_permitted(services, Kind::Enroll, &account).map_err(Error::Refused)?;
 
     // Proved: the rest happens under a session nobody could have planted.
     let fresh = SessionId::new()?;
@@ -183,7 +182,7 @@ pub async fn finish(
     let Step::Questions { account, password_set } = &flow.step else { return Ok(Next::Moved(None)) };
     let found = services.directory(&account.domain)?.load(account.guid).await?;
     let Some(found) = found else { return Err(Error::Refused(Refusal::AccountNotServed)) };
-    require_served(&found).map_err(Error::Refused)?;
+    require_permitted(services, Kind::Enroll, &found).map_err(Error::Refused)?;
     if found.password_last_set != *password_set {
         return Err(Error::Refused(Refusal::SessionExpired));
     }

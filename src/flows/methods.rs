@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     Error, Next, Services, Visitor, attempt, code,
     dispatch::{Destinations, Dispatch, Occasion},
-    held, note, outbox, random, write,
+    held, note, outbox, random, require_permitted, write,
 };
 use crate::{
     domain::{
@@ -20,7 +20,6 @@ use crate::{
         field::{Field, Problem, Problems},
         flow::{Adding, Challenge, Ending, Factor, Flow, Kind, MethodChange, Methods, NewAddress, Step},
         lockout::{Subject, Tally},
-        permission::require_served,
         refusal::Refusal,
         secret::SecretText,
         totp::TotpSecret,
@@ -125,7 +124,7 @@ async fn present(services: &Services, visitor: &Visitor, seen: &Flow) -> Result<
     }
     let account = services.directory(&methods.account.domain)?.load(methods.account.guid).await?;
     let account = account.ok_or(Error::Refused(Refusal::AccountNotServed))?;
-    require_served(&account).map_err(Error::Refused)?;
+    require_permitted(services, Kind::Enroll, &account).map_err(Error::Refused)?;
     if account.password_last_set != methods.password_set {
         return Err(Error::Refused(Refusal::SessionExpired));
     }

@@ -37,6 +37,7 @@ use crate::{
         field::Problems,
         flow::{Flow, Kind},
         lockout::Subject,
+        permission::{self, Rule, require_served},
         refusal::{Refusal, Service},
     },
     notify::Notifier,
@@ -119,6 +120,17 @@ impl Services {
     pub(crate) fn idle_timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.settings.load().security.idle_timeout_seconds))
     }
+}
+
+/// Refuses accounts that are not served, and those that are not permitted this.
+pub(crate) fn require_permitted(services: &Services, kind: Kind, account: &Account) -> Result<(), Refusal> {
+    require_served(account)?;
+    let settings = services.settings.load();
+    let rule = settings.permissions.rule(kind);
+    if rule != Rule::Everyone && account.group_sids.is_empty() {
+        tracing::error!(account = %account.key.guid, "the groups of an account can't be read (tokenGroups)");
+    }
+    permission::require_permitted(rule, account)
 }
 
 /// Random bytes from the operating system's generator.

@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use super::{
-    Error, Next, Services, Visitor, attempt, code, event, held, outbox, session::SessionId, unlock, write,
+    Error, Next, Services, Visitor, attempt, code, event, held, outbox, require_permitted,
+    session::SessionId, unlock, write,
 };
 use crate::{
     domain::{
@@ -14,7 +15,6 @@ use crate::{
         field::{Field, Problem, Problems},
         flow::{Asked, Factor, Flow, Kind, Questions, Step},
         lockout::{Subject, Tally},
-        permission::require_served,
         refusal::Refusal,
     },
     settings::{Order, Settings},
@@ -439,7 +439,7 @@ fn enroll(services: &Services, visitor: &Visitor, account: &Account, now: Timest
 pub(super) async fn served(services: &Services, kind: Kind, person: &Person) -> Result<Account, Error> {
     let found = services.directory(&person.account.domain)?.load(person.account.guid).await?;
     let found = found.ok_or(Error::Refused(Refusal::AccountNotServed))?;
-    require_served(&found).map_err(Error::Refused)?;
+    require_permitted(services, kind, &found).map_err(Error::Refused)?;
     if kind == Kind::Reset {
         super::reset::require_due(services, person.enrollment.as_ref(), &found).map_err(Error::Refused)?;
     }

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Services, outbox,
     prove::{self, Way},
+    require_permitted,
 };
 use crate::{
     directory::Directory,
@@ -12,6 +13,7 @@ use crate::{
         account::{Account, AccountKey},
         contact::EmailAddress,
         enrollment::Enrollment,
+        flow::Kind,
         message::{Channel, Concern, Topic},
         permission::require_served,
         reminder::{Reminded, days_left, is_due},
@@ -77,6 +79,7 @@ async fn look_at(
     let enrollment = services.store.find::<Enrollment>(key).await?;
     let mut topics = Vec::new();
     if settings.reminders.enroll
+        && require_permitted(services, Kind::Enroll, &account).is_ok()
         && is_due(reminded.enroll_at, settings.reminders.enroll_every_days, now)
         && prove::way(settings, enrollment.as_deref()) != Some(Way::Enrolled)
     {

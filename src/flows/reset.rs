@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Error, Next, Services, Visitor, note,
     prove::{self, Reset, Verified},
-    write,
+    require_permitted, write,
 };
 use crate::{
     directory::ResetOptions,
@@ -16,7 +16,6 @@ use crate::{
         field::{Field, Problems},
         flow::{Ending, Flow, Kind, Step, Write},
         lockout::{Subject, Tally},
-        permission::require_served,
         refusal::Refusal,
         secret::Password,
     },
@@ -90,7 +89,7 @@ async fn set_password(
     let Some(account) = directory.load(key.guid).await? else {
         return Err(Error::Refused(Refusal::AccountNotServed));
     };
-    require_served(&account).map_err(Error::Refused)?;
+    require_permitted(services, Kind::Reset, &account).map_err(Error::Refused)?;
     if let Err(problem) = account.policy.check(&new, &account) {
         let failure =
             write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());

@@ -11,6 +11,7 @@ pub mod layers;
 mod limits;
 mod mail;
 mod methods;
+mod permissions;
 mod reminders;
 mod security;
 mod sms;
@@ -24,6 +25,7 @@ pub use general::General;
 pub use limits::Limits;
 pub use mail::{MailDelivery, MailSecurity, MailSettings};
 pub use methods::Methods;
+pub use permissions::{Audience, Permission, Permissions};
 pub use reminders::Reminders;
 pub use security::{Profile, Security};
 pub use sms::{SmsDelivery, SmsMethod, SmsSettings};
@@ -42,6 +44,8 @@ table::tab! {
         methods: Methods = Methods::default();
         /// The Codes tab.
         codes: Codes = Codes::default();
+        /// The Permissions tab.
+        permissions: Permissions = Permissions::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.
@@ -77,6 +81,7 @@ impl Settings {
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
         self.check_methods(&mut faults);
+        self.permissions.check_groups(&mut faults);
         if self.codes.by_mail && self.mail.delivery == MailDelivery::None {
             let text = "true, but no mail is delivered: set delivery in [settings.mail]";
             faults.push(Fault::new("settings.codes.by_mail", text));

@@ -349,3 +349,29 @@ async fn enrolling_again_replaces_answers_and_ends_a_lockout_of_ours() {
     server.visitor().resets(&user.name, "CORP", NEW).await.is_finished("reset");
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_members_of_the_groups_may_nested_and_primary_ones_counted() {
+    let domain = Domain::shared();
+    let outer = domain.group("SSPR-Users").sid;
+    let users = format!("{}-513", outer.rsplit_once('-').unwrap().0);
+    let more = format!(
+        "{QUICK}[settings.permissions.reset]\naudience = \"members\"\ngroups = [\"{outer}\"]\n\
+         [settings.permissions.unlock]\naudience = \"others\"\ngroups = [\"{users}\"]\n"
+    );
+    let server = Server::with(&[domain], &more).await;
+    let (member, stranger) = (domain.someone().await, domain.someone().await);
+    // The group's member's member's member.
+    domain.join(&member, "Inner").await;
+    for user in [&member, &stranger] {
+        server.visitor().enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
+    }
+    server.visitor().resets(&member.name, "CORP", NEW).await.is_finished("reset");
+    assert_eq!(domain.bind(&member, NEW).await, Bind::Accepted);
+    let page = server.visitor().proves(&stranger.name, "CORP").await;
+    page.is_at(403, "reset/error");
+    assert!(page.heading().contains("Not available for your account"), "{}", page.heading());
+    let mut visitor = server.visitor();
+    let page = visitor.begins("unlock", &member.name, "CORP").await;
+    visitor.answers(page).await.is_at(403, "unlock/error");
+}

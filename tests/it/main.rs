@@ -17,6 +17,7 @@ mod flows;
 mod integrity;
 mod methods;
 mod outbox;
+mod permissions;
 mod proving;
 mod reminders;
 mod secrets;
