@@ -1,6 +1,5 @@
 //! Answers to security questions: how they are normalised, what makes one acceptable, how they are hashed and compared.
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -8,6 +7,7 @@ use zeroize::Zeroizing;
 use super::{
     field::{Field, Problem, Problems},
     secret::{Key, SecretText},
+    slow_hash::{HashCost, HashFault, SlowHash},
 };
 
 /// Keeps only letters and digits, in one encoding and one case: `St. John's` equals `st johns`.
@@ -75,45 +75,30 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// What a hash costs (argon2id, RFC 9106).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct HashCost {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
-/// A keyed argon2id hash of one answer with its own salt.
+/// A keyed slow hash of one answer with its own salt.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AnswerHash {
-    cost: HashCost,
-    salt: [u8; 16],
-    hash: [u8; 32],
-}
+#[serde(transparent)]
+pub struct AnswerHash(SlowHash);
 
 impl AnswerHash {
     /// Hashes an answer. Takes tens of milliseconds and `cost.memory_kib` of memory: run it on the hashing pool.
     pub fn make(answer: &Answer, salt: [u8; 16], cost: HashCost, pepper: &Key) -> Result<Self, HashFault> {
-        Ok(Self { cost, salt, hash: argon2id(answer, &salt, cost, pepper)? })
+        SlowHash::make(answer.bytes(), salt, cost, pepper).map(Self)
     }
 
     /// A hash that no answer has, of the given cost: what a decoy compares with, so that it takes as long.
     pub const fn decoy(cost: HashCost) -> Self {
-        Self { cost, salt: [0; 16], hash: [0; 32] }
+        Self(SlowHash::decoy(cost))
     }
 
     /// Whether it is the answer's hash. As slow as [`Self::make`]; compares in constant time.
     pub fn matches(&self, answer: &Answer, pepper: &Key) -> Result<bool, HashFault> {
-        let hash = argon2id(answer, &self.salt, self.cost, pepper)?;
-        Ok(aws_lc_rs::constant_time::verify_slices_are_equal(&hash, &self.hash).is_ok())
+        self.0.matches(answer.bytes(), pepper)
     }
 
     /// Whether it was made at another cost than the one wanted now.
     pub fn is_outdated(&self, cost: HashCost) -> bool {
-        self.cost != cost
+        self.0.is_outdated(cost)
     }
 }
 
@@ -121,26 +106,6 @@ impl std::fmt::Debug for AnswerHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AnswerHash(…)")
     }
-}
-
-/// The cost is one that argon2 can't work with, or there is no memory.
-#[derive(Debug, thiserror::Error)]
-#[error("argon2id: {0}")]
-pub struct HashFault(String);
-
-fn argon2id(answer: &Answer, salt: &[u8], cost: HashCost, pepper: &Key) -> Result<[u8; 32], HashFault> {
-    let fault = |e: argon2::Error| HashFault(e.to_string());
-    let parameters = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(fault)?;
-    let argon2 = Argon2::new_with_secret(pepper.reveal(), Algorithm::Argon2id, Version::V0x13, parameters)
-        .map_err(fault)?;
-    // More address space than is used: only allocations of 32 MiB and more does glibc always give back to the system.
-    // Smaller ones end up on its heap, where they are never given back once something small lies behind them.
-    let blocks = argon2.params().block_count();
-    let mut memory = Vec::with_capacity(blocks.max((33 << 20) / Block::SIZE));
-    memory.resize(blocks, Block::default());
-    let mut hash = [0; 32];
-    argon2.hash_password_into_with_memory(answer.bytes(), salt, &mut hash, &mut memory).map_err(fault)?;
-    Ok(hash)
 }
 
 #[cfg(test)]

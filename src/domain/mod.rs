@@ -20,4 +20,5 @@ pub mod permission;
 pub mod refusal;
 pub mod reminder;
 pub mod secret;
+pub mod slow_hash;
 pub mod totp;

@@ -10,12 +10,13 @@ use super::{
 use crate::{
     domain::{
         account::AccountKey,
-        answer::{Answer, AnswerHash, HashCost},
+        answer::{Answer, AnswerHash},
         enrollment::Enrollment,
         field::{Field, Problem, Problems},
         flow::{Asked, Factor, Flow, Kind, Questions, Step},
         lockout::{Allowance, Subject, Tally},
         refusal::Refusal,
+        slow_hash::{HashCost, HashFault},
     },
     store::{self, Found},
 };
@@ -173,7 +174,7 @@ async fn compare(
             Ok((right, renewed))
         })
         .await?;
-    compared.map_err(|e: crate::domain::answer::HashFault| Error::Internal(e.to_string()))
+    compared.map_err(|e: HashFault| Error::Internal(e.to_string()))
 }
 
 /// The cost of new hashes.

@@ -11,12 +11,13 @@ use std::{
 use regain::{
     domain::{
         account::{AccountKey, DomainName, ObjectGuid},
-        answer::{Answer, AnswerHash, HashCost},
+        answer::{Answer, AnswerHash},
         clock::{Clock as _, SystemClock},
         enrollment::{EnrolledQuestion, Enrollment, Question},
         flow::{Asked, Flow, Kind, Questions, Step},
         lockout::Subject,
         secret::{Key, SecretText},
+        slow_hash::HashCost,
     },
     flows::session::SessionId,
     store::{

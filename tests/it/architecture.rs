@@ -40,7 +40,7 @@ const OWNERS: [(&str, &[&str]); 18] = [
     ("lettre", &["notify/mail/"]),
     ("minijinja", &["render/"]),
     ("rust_embed", &["render/"]),
-    ("argon2", &["domain/answer.rs"]),
+    ("argon2", &["domain/slow_hash.rs"]),
     ("rcgen", &["tls/"]),
     ("webauthn_rs_core", &["passkeys.rs"]),
     ("qrcode", &["web/user/methods.rs"]),
