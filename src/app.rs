@@ -1,6 +1,12 @@
 //! The composition root: from a configuration to a running program. Nothing else builds adapters.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use poem::{Response, http::StatusCode};
@@ -26,6 +32,7 @@ use crate::{
         change_settings::{self, Change, Edit, Editor},
         hashing::HashPool,
         outbox::Outbox,
+        sign_in,
     },
     jobs,
     notify::Notifier,
@@ -46,6 +53,8 @@ use crate::{
 
 /// How often certificate files are looked at.
 const WATCH: Duration = Duration::from_secs(5);
+/// How often it is looked whether the console has made a link to the panel.
+const RESETS: Duration = Duration::from_secs(2);
 /// Hashes that may wait for a place.
 const HASH_QUEUE: usize = 256;
 
@@ -76,6 +85,7 @@ pub struct App {
     secure: Listener,
     plain: Option<Listener>,
     base_url: BaseUrl,
+    data: PathBuf,
 }
 
 /// The directories of the configured domains.
@@ -169,7 +179,7 @@ impl App {
             clock,
             hashing: HashPool::new(workers, HASH_QUEUE),
             settings: ArcSwap::from_pointee(config.settings.clone()),
-            fixed: config.given.settings.clone(),
+            fixed: config.given.fixed(),
             notifier,
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
@@ -213,12 +223,19 @@ impl App {
             hosts,
             demo: is_demo,
         });
-        Ok(Self { site, certificates, secure, plain, base_url })
+        Ok(Self { site, certificates, secure, plain, base_url, data: config.data.clone() })
     }
 
     /// Where it listens for HTTPS.
     pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
         self.secure.local_addresses()
+    }
+
+    /// The link by which the first administrator's account is made, if nobody can sign in yet. Whoever has it may: it
+    /// is for the console only.
+    pub async fn setup_link(&self) -> Result<Option<String>, Error> {
+        let token = sign_in::invite(&self.site.services).await.map_err(|e| Error(e.to_string()))?;
+        Ok(token.map(|token| format!("{}/admin/setup/{token}", self.base_url.origin())))
     }
 
     /// Serves until `shutdown`, then finishes what is under way.
@@ -239,7 +256,8 @@ impl App {
         let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), page, shutdown.clone());
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, reload);
+        let resets = await_resets(&self.data, &self.site.services, shutdown.clone());
+        tokio::join!(watch, jobs, redirect, pages, reload, resets);
     }
 }
 
@@ -316,6 +334,35 @@ fn limits(config: &Config) -> Limits {
         request: Duration::from_secs(connections.request_seconds),
         age: Duration::from_secs(connections.age_seconds),
         ..Limits::default()
+    }
+}
+
+/// The file by which `regain admin reset-access` reaches the program that serves: only who may write into the data
+/// folder can leave one.
+pub const RESET_FILE: &str = "reset-access";
+
+/// Takes up links that were made on the console, each once.
+async fn await_resets(folder: &Path, services: &Services, shutdown: CancellationToken) {
+    let file = folder.join(RESET_FILE);
+    loop {
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                // Taken away first: it is good once, whatever becomes of it.
+                let taken = match fs::remove_file(&file) {
+                    Ok(()) => sign_in::adopt_link(services, text.trim()).await.map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                match taken {
+                    Ok(()) => tracing::warn!("a link to the admin panel was made on the console"),
+                    Err(error) => tracing::error!(error, "a link made on the console can't be taken up"),
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(%error, file = %file.display(), "can't be read"),
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(RESETS)).await.is_none() {
+            return;
+        }
     }
 }
 

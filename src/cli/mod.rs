@@ -1,5 +1,6 @@
 //! The commands.
 
+mod admin;
 mod check;
 mod demo;
 mod serve;
@@ -26,6 +27,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check configuration, directory, rights and certificate: one line each.
     Check(ConfigArguments),
+    /// Look after the admin panel from the console.
+    Admin(admin::AdminArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,5 +57,6 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Serve(arguments) => serve::run(&arguments.load()?).await.map(|()| true),
         Command::Demo(arguments) => demo::run(arguments).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
+        Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
     }
 }

@@ -16,9 +16,23 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         addresses = addresses.join(" "),
         "serving"
     );
+    if let Some(link) = app.setup_link().await.map_err(|e| Failure(e.to_string()))? {
+        invite(&link);
+    }
     app.serve(until_signalled()?).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Not to the log: whoever reads it there could use it.
+#[expect(clippy::print_stdout, reason = "this is what the console is to be told")]
+pub(super) fn invite(link: &str) {
+    println!(
+        "Nobody can sign in to the admin panel yet. Make the first account with this link; it is good once, for an hour:"
+    );
+    println!();
+    println!("  {link}");
+    println!();
 }
 
 /// Is cancelled at SIGTERM or SIGINT. At a second one the program ends at once.

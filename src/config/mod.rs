@@ -20,6 +20,7 @@ pub use sources::{Source, Sources};
 
 use crate::settings::{
     Fault, Settings, Tab, form,
+    layers::Fixed,
     table::{choice, sift, tab},
 };
 
@@ -111,6 +112,15 @@ pub struct Given {
     pub sources: Sources,
     /// The settings that are fixed, as given. There are secrets among them.
     pub settings: Table,
+}
+
+impl Given {
+    /// The settings that are fixed, for the panel.
+    pub fn fixed(&self) -> Fixed {
+        let sources =
+            self.sources.within("settings").map(|(key, source)| (key.to_owned(), source.to_string()));
+        Fixed { table: self.settings.clone(), sources: sources.collect() }
+    }
 }
 
 impl fmt::Debug for Given {

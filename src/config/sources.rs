@@ -38,6 +38,12 @@ impl Sources {
         self.0.get(key)
     }
 
+    /// All keys in this one, by their names in it, and where they are fixed.
+    pub fn within<'a>(&'a self, key: &str) -> impl Iterator<Item = (&'a str, &'a Source)> {
+        let prefix = format!("{key}.");
+        self.0.iter().filter_map(move |(known, source)| Some((known.strip_prefix(&prefix)?, source)))
+    }
+
     /// Where this key is fixed, or else what it is in.
     pub(super) fn nearest(&self, key: &str) -> Option<&Source> {
         self.find(key).or_else(|| self.nearest(key.rsplit_once('.')?.0))

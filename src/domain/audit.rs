@@ -38,6 +38,8 @@ pub enum Action {
     CodeSent,
     /// A message was sent, or could not be.
     Message,
+    /// Someone signed in to the admin panel.
+    SignIn,
     /// A setting was changed.
     Setting,
     /// The program started.

@@ -71,7 +71,7 @@ impl Topic {
     pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
-            | (Action::Start | Action::Message | Action::CodeSent | Action::Setting, _)
+            | (Action::Start | Action::Message | Action::CodeSent | Action::Setting | Action::SignIn, _)
             | (Action::Lockout | Action::Methods, Outcome::Failure) => {
                 return None;
             }

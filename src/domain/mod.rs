@@ -4,6 +4,7 @@
 //! door ([`account::LogonName::parse`], [`secret::Password::parse`], …) and nothing re-checks later.
 
 pub mod account;
+pub mod admin;
 pub mod answer;
 pub mod audit;
 pub mod caps;

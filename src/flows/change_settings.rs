@@ -70,7 +70,7 @@ fn unreadable(key: &str) -> Error {
 /// Makes the settings that are kept those in force; at the start.
 pub async fn adopt(services: &Services) -> Result<(), Error> {
     let (_, changed) = load(services).await?;
-    let settings = Settings::of_layers(&changed, &services.fixed).map_err(|faults| {
+    let settings = Settings::of_layers(&changed, &services.fixed.table).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         Error::Internal(format!(
             "what was changed in the panel and what the configuration fixes don't go together: {}",
@@ -101,7 +101,7 @@ pub async fn change(
             faults.push(Fault::new(&key, "there is no such setting"));
             continue;
         };
-        if layers::find(&services.fixed, &edit.key).is_some() {
+        if layers::find(&services.fixed.table, &edit.key).is_some() {
             faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
         } else {
             // Set to the default is not set: a later default holds then.
@@ -109,7 +109,7 @@ pub async fn change(
             layers::set(&mut after, &edit.key, value);
         }
     }
-    let settings = match Settings::of_layers(&after, &services.fixed) {
+    let settings = match Settings::of_layers(&after, &services.fixed.table) {
         Ok(settings) if faults.is_empty() => settings,
         Ok(_) => return Ok(Change::Wrong(faults)),
         Err(more) => {

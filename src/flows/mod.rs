@@ -20,6 +20,7 @@ pub mod remind;
 pub mod reset;
 pub mod session;
 pub mod settle;
+pub mod sign_in;
 pub mod unlock;
 pub mod view;
 mod write;
@@ -42,7 +43,7 @@ use crate::{
     },
     notify::Notifier,
     passkeys::Passkeys,
-    settings::Settings,
+    settings::{Settings, layers::Fixed},
     store::{
         self, Found, SessionKey, Store,
         keyring::{Keyring, keyed_hash},
@@ -71,7 +72,7 @@ pub struct Services {
     /// The settings, swapped when they change.
     pub settings: ArcSwap<Settings>,
     /// The settings that file and environment fix.
-    pub fixed: toml::Table,
+    pub fixed: Fixed,
     /// Who composes and delivers messages.
     pub notifier: Notifier,
     /// Who asks for passkeys; nobody if the pages have no host name.

@@ -49,6 +49,11 @@ impl SessionId {
         self.secret.as_slice()
     }
 
+    /// Its hash, under which the store keeps what belongs to it.
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
     /// Where the store keeps this session's flow.
     pub const fn key(&self, kind: Kind) -> SessionKey {
         SessionKey { session: self.hash, kind }

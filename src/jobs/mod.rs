@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
+        admin::AdminSession,
         caps::Sent,
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
@@ -111,7 +112,10 @@ async fn forget_counts(services: &Services) -> Result<(), store::Error> {
             })
     })
     .await?;
-    remove_all::<Sent>(services, |_, sent| sent.is_over(now)).await
+    remove_all::<Sent>(services, |_, sent| sent.is_over(now)).await?;
+    let admin = services.settings.load().admin.clone();
+    remove_all::<AdminSession>(services, |_, session| session.is_over(admin.idle(), admin.longest(), now))
+        .await
 }
 
 /// Removes the records of a kind that are over.

@@ -1,12 +1,31 @@
 //! Three layers make the settings: the defaults, what administrators have changed in the panel, and what file and
 //! environment fix. The last wins.
 
+use std::collections::BTreeMap;
+
 use toml::{Table, Value};
 
 use super::{
     Fault, Field, Settings, Shape, Tab,
     table::{join, sift},
 };
+
+/// What file and environment fix.
+#[derive(Clone, Default)]
+pub struct Fixed {
+    /// The settings, as given. There are secrets among them.
+    pub table: Table,
+    /// Where each key comes from, in words.
+    pub sources: BTreeMap<String, String>,
+}
+
+impl Fixed {
+    /// Where a setting is fixed, if it is.
+    pub fn source(&self, key: &str) -> Option<&str> {
+        find(&self.table, key)?;
+        Some(self.sources.get(key).map_or("", String::as_str))
+    }
+}
 
 impl Settings {
     /// The settings that these layers make; or what is wrong with them, each with its key.
@@ -29,7 +48,7 @@ impl Settings {
 }
 
 /// Lays one table over another: sections grow together, all else is replaced.
-fn lay_over(below: &mut Table, above: &Table) {
+pub fn lay_over(below: &mut Table, above: &Table) {
     for (key, value) in above {
         match (below.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),

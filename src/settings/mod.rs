@@ -1,6 +1,7 @@
 //! The settings: what an administrator may change while the program runs. Each is declared once, in the table of its
 //! tab, with kind, default, bounds and help; validation, the example file and later the panel come from there.
 
+mod admin;
 mod alerts;
 mod codes;
 mod domain;
@@ -17,6 +18,7 @@ mod security;
 mod sms;
 pub(crate) mod table;
 
+pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
@@ -46,6 +48,8 @@ table::tab! {
         codes: Codes = Codes::default();
         /// The Permissions tab.
         permissions: Permissions = Permissions::default();
+        /// The Admin tab.
+        admin: Admin = Admin::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.

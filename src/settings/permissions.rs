@@ -79,6 +79,6 @@ impl Permissions {
     }
 }
 
-fn sid(text: &str) -> Result<(), String> {
+pub(super) fn sid(text: &str) -> Result<(), String> {
     if is_sid(text) { Ok(()) } else { Err("is not the SID of a group, such as S-1-5-21-1-2-3-1109".into()) }
 }

@@ -52,6 +52,11 @@ pub enum Shape {
 }
 
 impl Field {
+    /// Whether it is on or off.
+    pub const fn shape_is_switch(&self) -> bool {
+        matches!(self.shape, Shape::Switch)
+    }
+
     /// Whether its value is never shown.
     pub const fn is_secret(&self) -> bool {
         matches!(self.shape, Shape::Secret)

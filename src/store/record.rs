@@ -6,8 +6,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::domain::{
-    account::AccountKey, caps::Sent, clock::Timestamp, enrollment::Enrollment, flow::Flow, flow::Kind,
-    lockout::Subject, lockout::Tally, message::Errand, reminder::Reminded,
+    account::AccountKey,
+    admin::{AdminId, AdminSession, LocalAdmin, SecondFactor, SetupLink},
+    caps::Sent,
+    clock::Timestamp,
+    enrollment::Enrollment,
+    flow::Flow,
+    flow::Kind,
+    lockout::Subject,
+    lockout::Tally,
+    message::Errand,
+    reminder::Reminded,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -33,6 +42,10 @@ pub enum Space {
     Reminded,
     /// What was changed of the settings.
     Settings,
+    /// Administrators.
+    Admins,
+    /// Their sessions.
+    AdminSessions,
     /// Single values of the store itself.
     Meta,
 }
@@ -48,6 +61,8 @@ impl Space {
             Self::Sent => b's',
             Self::Reminded => b'r',
             Self::Settings => b'c',
+            Self::Admins => b'd',
+            Self::AdminSessions => b'p',
             Self::Meta => b'm',
         }
     }
@@ -175,6 +190,47 @@ impl Kept for SettingsVersion {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'v']
+    }
+}
+
+/// The key of a kind of record among the administrators', all of whose keys begin with a letter of its own.
+fn admin_key(letter: u8, rest: &[u8]) -> Vec<u8> {
+    [&[Space::Admins.letter(), letter], rest].concat()
+}
+
+impl Kept for LocalAdmin {
+    const SPACE: Space = Space::Admins;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        admin_key(b'l', &[])
+    }
+}
+
+impl Kept for SetupLink {
+    const SPACE: Space = Space::Admins;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        admin_key(b'i', &[])
+    }
+}
+
+impl Kept for SecondFactor {
+    const SPACE: Space = Space::Admins;
+    type Key = AdminId;
+    fn key(who: &AdminId) -> Vec<u8> {
+        match who {
+            AdminId::Local => admin_key(b'f', &[]),
+            AdminId::Account(key) => account_key(Self::SPACE, b'a', key),
+        }
+    }
+}
+
+impl Kept for AdminSession {
+    const SPACE: Space = Space::AdminSessions;
+    /// SHA-256 of the cookie's secret.
+    type Key = [u8; 32];
+    fn key(session: &[u8; 32]) -> Vec<u8> {
+        [&[Self::SPACE.letter()], &session[..]].concat()
     }
 }
 

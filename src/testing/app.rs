@@ -43,7 +43,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
-    settings::Settings,
+    settings::{Settings, layers::Fixed},
     store::{
         Found, Store,
         engine::{Options, SledEngine},
@@ -62,14 +62,14 @@ pub struct Setup {
     demo: bool,
     delivers: bool,
     hash_queue: usize,
-    fixed: toml::Table,
+    fixed: Fixed,
 }
 
 impl Setup {
     /// Has these settings fixed by its configuration.
     #[must_use]
     pub fn with_fixed(mut self, settings: &str) -> Self {
-        self.fixed = settings.parse().unwrap();
+        self.fixed.table = settings.parse().unwrap();
         self
     }
 
@@ -158,7 +158,7 @@ struct Shared {
     demo: bool,
     delivers: bool,
     hash_queue: usize,
-    fixed: toml::Table,
+    fixed: Fixed,
     running: RwLock<Option<Running>>,
 }
 
@@ -179,7 +179,7 @@ impl TestApp {
         settings.limits.requests_per_address_per_minute = 0;
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
-        let fixed = toml::Table::new();
+        let fixed = Fixed::default();
         Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024, fixed }
     }
 

@@ -4,31 +4,27 @@ use std::fmt::Write as _;
 
 use poem::{Request, http::header};
 
-use crate::{
-    domain::{flow::Kind, secret::Key},
-    flows::session::SessionId,
-    store::keyring::keyed_hash,
-};
+use crate::{domain::secret::Key, flows::session::SessionId, store::keyring::keyed_hash};
 
-/// The token of a form: the tag of its step, and a keyed hash of tag, flow and session.
-pub fn token(key: &Key, session: &SessionId, kind: Kind, tag: &str) -> String {
+/// The token of a form: the tag of its step, and a keyed hash of tag, page and session.
+pub fn token(key: &Key, session: &SessionId, page: &str, tag: &str) -> String {
     let mut token = format!("{tag}.");
-    for byte in &mac(key, session, kind, tag)[..16] {
+    for byte in &mac(key, session, page, tag)[..16] {
         let _ = write!(token, "{byte:02x}");
     }
     token
 }
 
-/// The tag of a token that was made for this session and flow.
-pub fn verify<'a>(key: &Key, session: &SessionId, kind: Kind, token: &'a str) -> Option<&'a str> {
+/// The tag of a token that was made for this session and page.
+pub fn verify<'a>(key: &Key, session: &SessionId, page: &str, token: &'a str) -> Option<&'a str> {
     let (tag, _) = token.split_once('.')?;
-    let expected = self::token(key, session, kind, tag);
+    let expected = self::token(key, session, page, tag);
     aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), token.as_bytes()).ok()?;
     Some(tag)
 }
 
-fn mac(key: &Key, session: &SessionId, kind: Kind, tag: &str) -> [u8; 32] {
-    keyed_hash(key, &[session.bytes(), kind.as_str().as_bytes(), tag.as_bytes()])
+fn mac(key: &Key, session: &SessionId, page: &str, tag: &str) -> [u8; 32] {
+    keyed_hash(key, &[session.bytes(), page.as_bytes(), tag.as_bytes()])
 }
 
 /// Whether a POST may have come from the site's own pages: what the browser says of its origin must not speak
@@ -56,14 +52,14 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_session_flow_and_tag_only() {
         let (key, mine, other) = (Key::new([1; 32]), SessionId::new().unwrap(), SessionId::new().unwrap());
-        let token = token(&key, &mine, Kind::Reset, "start");
-        assert_eq!(verify(&key, &mine, Kind::Reset, &token), Some("start"));
-        assert_eq!(verify(&key, &other, Kind::Reset, &token), None);
-        assert_eq!(verify(&key, &mine, Kind::Unlock, &token), None);
-        assert_eq!(verify(&Key::new([2; 32]), &mine, Kind::Reset, &token), None);
-        assert_eq!(verify(&key, &mine, Kind::Reset, &token.replace("start", "p")), None);
+        let token = token(&key, &mine, "reset", "start");
+        assert_eq!(verify(&key, &mine, "reset", &token), Some("start"));
+        assert_eq!(verify(&key, &other, "reset", &token), None);
+        assert_eq!(verify(&key, &mine, "unlock", &token), None);
+        assert_eq!(verify(&Key::new([2; 32]), &mine, "reset", &token), None);
+        assert_eq!(verify(&key, &mine, "reset", &token.replace("start", "p")), None);
         for junk in ["", ".", "start", "start.", "start.00"] {
-            assert_eq!(verify(&key, &mine, Kind::Reset, junk), None);
+            assert_eq!(verify(&key, &mine, "reset", junk), None);
         }
     }
 

@@ -81,6 +81,11 @@ impl Form {
         }
     }
 
+    /// Takes a check box out; true if it is checked.
+    pub fn is_checked(&mut self, name: &str) -> bool {
+        self.take(name).is_ok_and(|text| !text.reveal().is_empty())
+    }
+
     /// Whether the form has that field, whatever is in it.
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(known, _)| known == name)

@@ -3,6 +3,7 @@
 //! It turns requests into the types of the domain, calls the flows, and draws what came of it. It must not know how
 //! anything is stored or which directory there is.
 
+mod admin;
 pub mod csrf;
 mod form;
 mod headers;
@@ -56,6 +57,7 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
         .at("/readyz", health::Ready(Arc::clone(&site)))
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))
         .nest("/pwreset", legacy::routes());
+    routes = admin::add_routes(routes, &site);
     if site.demo {
         for (path, json) in [("/demo/outbox", false), ("/demo/outbox.json", true)] {
             routes = routes.at(path, outbox::Outbox { site: Arc::clone(&site), json });

@@ -7,6 +7,7 @@
     reason = "a test says what it expected by panicking, and a story may be long"
 )]
 
+mod admin;
 mod architecture;
 mod attacks;
 mod bad_input;

@@ -224,8 +224,8 @@ fn draw(
     status: StatusCode,
 ) -> Response {
     let settings = site.services.settings.load_full();
-    let token = csrf::token(&site.services.keys.forms, &visitor.session, kind, &shown.tag);
-    let form = Form::new(site, language, kind, token, problems);
+    let token = csrf::token(&site.services.keys.forms, &visitor.session, kind.as_str(), &shown.tag);
+    let form = Form::new(site, language, format!("/{kind}"), token, problems);
     let page = |step| Page::new(site, language, kind.as_str(), step);
     let domains = site.services.domains();
     let identify = || Identify::new(&settings, &domains, &typed.username, &typed.domain);

@@ -115,7 +115,7 @@ pub struct Added {
 
 /// A QR code as a drawing: one path in a square of so many units.
 #[derive(Serialize)]
-struct Qr {
+pub struct Qr {
     size: usize,
     path: String,
 }
@@ -124,7 +124,8 @@ struct Qr {
 const QUIET: usize = 4;
 
 impl Qr {
-    fn of(text: &str) -> Result<Self, Error> {
+    /// Draws a text.
+    pub fn of(text: &str) -> Result<Self, Error> {
         let code = QrCode::with_error_correction_level(text, EcLevel::M)
             .map_err(|error| Error::Internal(format!("a QR code can't be drawn: {error}")))?;
         let width = code.width();

@@ -1,7 +1,7 @@
 //! The user pages: the menu and the four flows.
 
 mod draw;
-mod methods;
+pub mod methods;
 pub mod page;
 mod take;
 
@@ -204,8 +204,18 @@ impl Query {
 
 /// Sets a cookie that no other host, no script and no plain connection can see or set.
 fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: Option<u64>) {
+    set_cookie_at(response, (name, "/"), value, seconds);
+}
+
+/// The same for a cookie that is sent to one part of the site only.
+pub(super) fn set_cookie_at(
+    response: &mut Response,
+    (name, path): (&str, &str),
+    value: &str,
+    seconds: Option<u64>,
+) {
     let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
-    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{age}");
+    let cookie = format!("{name}={value}; Path={path}; Secure; HttpOnly; SameSite=Strict{age}");
     if let Ok(value) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -7,7 +7,6 @@ use crate::{
     domain::{
         account::Domain,
         field::{Field, Problem, Problems},
-        flow::Kind,
     },
     render::Language,
     settings::Settings,
@@ -83,8 +82,18 @@ struct Fault {
 }
 
 impl Form {
-    /// The form of a flow, with what was wrong with it the last time.
-    pub fn new(site: &Site, language: &Language, kind: Kind, csrf: String, problems: &Problems) -> Self {
+    /// Adds a sentence about a field.
+    pub fn add_fault(&mut self, field: String, text: String) {
+        self.errors.push(Fault { field, text });
+    }
+
+    /// Says something about the form as a whole.
+    pub fn summarise(&mut self, text: String) {
+        self.summary = text;
+    }
+
+    /// The form of a page, with what was wrong with it the last time.
+    pub fn new(site: &Site, language: &Language, action: String, csrf: String, problems: &Problems) -> Self {
         let texts = site.renderer.texts();
         let label = |field: Field| {
             let number = field.number().map(|number| number.to_string()).unwrap_or_default();
@@ -96,7 +105,7 @@ impl Form {
             let key = format!("invalid.{}", problem.code());
             texts.text(&language.code, &key, &[("field", &label), ("minimum", &number), ("seconds", &number)])
         };
-        let mut form = Self { action: format!("/{kind}"), csrf, errors: Vec::new(), summary: String::new() };
+        let mut form = Self { action, csrf, errors: Vec::new(), summary: String::new() };
         for (field, problem) in problems.iter() {
             let text = sentence(field, problem);
             match field {
@@ -134,6 +143,11 @@ impl Choice {
     /// A choice that is its own label.
     pub fn plain(text: &str, chosen: &str) -> Self {
         Self { value: text.to_owned(), label: text.to_owned(), selected: text == chosen }
+    }
+
+    /// A choice with a label of its own.
+    pub fn labelled(value: &str, label: &str, selected: bool) -> Self {
+        Self { value: value.to_owned(), label: label.to_owned(), selected }
     }
 }
 

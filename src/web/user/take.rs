@@ -162,7 +162,7 @@ async fn decide(site: &Site, visitor: &Visitor, genuine: bool, kind: Kind, mut f
         return taken;
     }
     let token = form.take("csrf").unwrap_or_else(|_| SecretText::new(String::new()));
-    let tag = csrf::verify(&site.services.keys.forms, &visitor.session, kind, token.reveal());
+    let tag = csrf::verify(&site.services.keys.forms, &visitor.session, kind.as_str(), token.reveal());
     let Some(tag) = tag.filter(|_| genuine) else {
         taken.result = Err(Error::Refused(Refusal::FormForged));
         return taken;

@@ -1,0 +1,132 @@
+//! Who may use the admin panel, and as what.
+
+use std::{net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{account::AccountKey, clock::Timestamp, enrollment::App, slow_hash::SlowHash};
+
+/// What someone may do in the panel. A greater one may all that a lesser one may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See, and change nothing.
+    Auditor,
+    /// See users and events, clear a Regain lockout, delete an enrollment.
+    HelpDesk,
+    /// Everything.
+    Administrator,
+}
+
+impl Role {
+    /// The word among the texts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auditor => "auditor",
+            Self::HelpDesk => "help_desk",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+/// Who it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum AdminId {
+    /// The one account of Regain itself, for the day no directory answers.
+    Local,
+    /// An account of a directory.
+    Account(AccountKey),
+}
+
+/// The account of Regain itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LocalAdmin {
+    /// Its name.
+    pub name: String,
+    /// The hash of its password.
+    pub hash: SlowHash,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+impl LocalAdmin {
+    /// The fewest characters of its password.
+    pub const LEAST_CHARACTERS: usize = 12;
+    /// The most characters of its name.
+    pub const MOST_CHARACTERS: usize = 64;
+}
+
+/// An administrator's second factor.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SecondFactor {
+    /// The authenticator app.
+    pub app: App,
+}
+
+/// A link that lets its finder make the account of Regain itself, once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SetupLink {
+    /// SHA-256 of the token in it.
+    pub hash: [u8; 32],
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl SetupLink {
+    /// So long a link is good.
+    pub const LIFE: Duration = Duration::from_secs(60 * 60);
+}
+
+/// A session of the panel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AdminSession {
+    /// Whose.
+    pub who: AdminId,
+    /// The name, for showing and for the audit log.
+    pub name: String,
+    /// What they may do, as of the last look.
+    pub role: Role,
+    /// How far they have come.
+    pub stage: Stage,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When they last did something.
+    pub touched_at: Timestamp,
+    /// When it was last made sure that they still may.
+    pub checked_at: Timestamp,
+    /// From where.
+    pub address: IpAddr,
+}
+
+/// How far someone has come who signs in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The password was right; the code of the app is wanted.
+    Code,
+    /// The password was right, and there is no app yet: its secret, sealed.
+    NewApp(String),
+    /// By the link: the account of Regain itself is made as soon as its app shows a right code.
+    NewLocal {
+        /// The account.
+        admin: LocalAdmin,
+        /// The app's secret, sealed.
+        sealed: String,
+        /// The hash of the link's token.
+        link: [u8; 32],
+    },
+    /// Signed in.
+    Signed,
+}
+
+impl AdminSession {
+    /// What is not finished within so long is given up.
+    const SIGN_IN: Duration = Duration::from_secs(10 * 60);
+
+    /// Whether it has ended by idling or by its length.
+    pub fn is_over(&self, idle: Duration, longest: Duration, now: Timestamp) -> bool {
+        let (idle, longest) =
+            if self.stage == Stage::Signed { (idle, longest) } else { (Self::SIGN_IN, Self::SIGN_IN) };
+        now.since(self.touched_at) > idle || now.since(self.began_at) > longest
+    }
+}

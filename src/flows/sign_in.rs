@@ -1,0 +1,419 @@
+//! Signing in to the admin panel: a password, then the code of an authenticator app; every step under a session of its
+//! own. And the link by which the account of Regain itself is made.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Error, Services, answer, attempt, identify::Identified, note, random, session::SessionId};
+use crate::{
+    directory::PasswordCheck,
+    domain::{
+        account::DomainName,
+        admin::{AdminId, AdminSession, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
+        audit::{Action, Event, Outcome},
+        clock::Timestamp,
+        code::Code,
+        enrollment::App,
+        field::{Field, Problem, Problems},
+        lockout::{Allowance, Subject, Tally},
+        refusal::Refusal,
+        secret::Password,
+        slow_hash::SlowHash,
+        totp::TotpSecret,
+    },
+    store::{self, Found, keyring::keyed_hash, seal},
+};
+
+/// How often it is made sure that someone still may.
+const CHECK: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where a step of signing in led.
+#[derive(Debug)]
+pub enum Next {
+    /// On, under this session.
+    On(SessionId),
+    /// The form has to be filled in again.
+    Wrong(Problems),
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Who it is.
+    pub who: AdminId,
+    /// The name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Where a session of the panel stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// There is none, or it is over.
+    None,
+    /// Signing in.
+    Pending(Box<Found<AdminSession>>),
+    /// Signed in.
+    Signed(Admin),
+}
+
+/// Makes a link for the console, if nobody could sign in yet: the token in it.
+pub async fn invite(services: &Services) -> Result<Option<String>, Error> {
+    let settings = services.settings.load_full();
+    let is_open =
+        settings.admin.administrators.is_empty() && services.store.find::<LocalAdmin>(&()).await?.is_none();
+    if is_open { make_link(services).await.map(Some) } else { Ok(None) }
+}
+
+/// Makes a link that is good whoever could sign in: for who has the console.
+pub async fn make_link(services: &Services) -> Result<String, Error> {
+    let (token, hash) = draw_link()?;
+    adopt_link(services, &hash).await?;
+    Ok(token)
+}
+
+/// A token of 256 bits for a link that is made outside this process: the token, and what is to be handed to [`adopt_link`].
+pub fn draw_link() -> Result<(String, String), Error> {
+    let token: [u8; 32] = random()?;
+    Ok((URL_SAFE_NO_PAD.encode(token), URL_SAFE_NO_PAD.encode(sha256(&token))))
+}
+
+/// Takes up a link that was made on the console.
+pub async fn adopt_link(services: &Services, hash: &str) -> Result<(), Error> {
+    let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| hash.try_into().ok());
+    let hash = hash.ok_or_else(|| Error::Internal("it is not one of Regain's".into()))?;
+    let link = SetupLink { hash, until: services.now() + SetupLink::LIFE };
+    services.store.batch().put(&(), &link).commit().await?;
+    Ok(())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// The link that the token is of, if it is good.
+async fn link(services: &Services, token: &str) -> Result<Option<Found<SetupLink>>, Error> {
+    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return Ok(None) };
+    let hash = sha256(&token);
+    let link = services.store.find::<SetupLink>(&()).await?;
+    Ok(link.filter(|link| verify_slices_are_equal(&link.hash, &hash).is_ok() && link.until > services.now()))
+}
+
+/// Whether the token in a link is good.
+pub async fn is_invited(services: &Services, token: &str) -> Result<bool, Error> {
+    Ok(link(services, token).await?.is_some())
+}
+
+/// Takes name and password of the account of Regain itself, by the link. It is made when its app has shown a code.
+pub async fn set_up(
+    services: &Services,
+    token: &str,
+    address: IpAddr,
+    name: String,
+    password: Password,
+) -> Result<Next, Error> {
+    let Some(link) = link(services, token).await? else { return Err(Error::Refused(Refusal::SetupLinkVoid)) };
+    let (salt, cost) = (random()?, answer::hash_cost(services));
+    let keys = std::sync::Arc::clone(&services.keys);
+    let hashed = services
+        .hashing
+        .run(move || SlowHash::make(password.reveal().as_bytes(), salt, cost, &keys.pepper))
+        .await?;
+    let hash = hashed.map_err(|e| Error::Internal(e.to_string()))?;
+    let admin = LocalAdmin { name: name.clone(), hash, made_at: services.now() };
+    let sealed = new_secret(services, &AdminId::Local)?;
+    let stage = Stage::NewLocal { admin, sealed, link: link.hash };
+    begin(services, (AdminId::Local, name, Role::Administrator), stage, address).await.map(Next::On)
+}
+
+async fn begin(
+    services: &Services,
+    (who, name, role): (AdminId, String, Role),
+    stage: Stage,
+    address: IpAddr,
+) -> Result<SessionId, Error> {
+    let now = services.now();
+    let session = SessionId::new()?;
+    let record =
+        AdminSession { who, name, role, stage, began_at: now, touched_at: now, checked_at: now, address };
+    services.store.batch().insert(&session.hash(), &record).commit().await?;
+    Ok(session)
+}
+
+fn new_secret(services: &Services, who: &AdminId) -> Result<String, Error> {
+    let secret = TotpSecret::new(random()?);
+    Ok(seal::seal(&services.keys.methods, &place(who), secret.reveal())?)
+}
+
+/// Where the secret of an administrator's app belongs.
+fn place(who: &AdminId) -> Vec<u8> {
+    match who {
+        AdminId::Local => b"admin\0".to_vec(),
+        AdminId::Account(key) => {
+            [b"admin\0", key.domain.as_str().as_bytes(), &[0], key.guid.bytes()].concat()
+        }
+    }
+}
+
+fn open_secret(services: &Services, who: &AdminId, sealed: &str) -> Option<TotpSecret> {
+    let bytes = seal::open(&services.keys.methods, &place(who), sealed).ok()?;
+    bytes.as_slice().try_into().ok().map(TotpSecret::new)
+}
+
+/// The secret of the app that is being set up, if one is.
+pub fn shown_secret(services: &Services, session: &AdminSession) -> Option<TotpSecret> {
+    match &session.stage {
+        Stage::NewApp(sealed) | Stage::NewLocal { sealed, .. } => open_secret(services, &session.who, sealed),
+        Stage::Code | Stage::Signed => None,
+    }
+}
+
+/// Under what the tries of an administrator are counted: apart from those of the same person as a user.
+fn subject(services: &Services, who: &AdminId) -> Subject {
+    let hash = keyed_hash(&services.keys.decoys, &[b"admin", &place(who)]);
+    let mut name = [0; 16];
+    name.copy_from_slice(&hash[..16]);
+    Subject::Unknown { domain: DomainName::new("admin"), name }
+}
+
+fn event(services: &Services, (name, address): (&str, IpAddr), outcome: Outcome, detail: &str) -> Event {
+    Event {
+        at: services.now(),
+        outcome,
+        source: "admin".into(),
+        user: String::new(),
+        domain: String::new(),
+        action: Action::SignIn,
+        detail: detail.into(),
+        source_ip: Some(address),
+        source_user: Some(name.chars().take(256).collect()),
+        account: None,
+        reference: None,
+    }
+}
+
+fn wrong_password() -> Next {
+    Next::Wrong(Problems::of(Field::Password, Problem::NameOrPasswordWrong))
+}
+
+/// Takes name and password of the account of Regain itself. It is held up after three wrong ones, never locked.
+pub async fn enter_local(
+    services: &Services,
+    address: IpAddr,
+    name: &str,
+    password: Password,
+) -> Result<Next, Error> {
+    let admin = services.store.find::<LocalAdmin>(&()).await?.map(Found::into_inner);
+    let subject = subject(services, &AdminId::Local);
+    let _turn = services.turns.of(&subject).await;
+    let now = services.now();
+    let spent = attempt::count(services, &subject, |tally| tally.spend_password(None, 5, now)).await?;
+    if let Allowance::Wait(wait) = spent {
+        note(services, event(services, (name, address), Outcome::Failure, "rate_limited"), None).await;
+        return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
+    }
+    let is_name = admin.as_ref().is_some_and(|admin| admin.name.eq_ignore_ascii_case(name));
+    let hash = admin
+        .as_ref()
+        .map_or_else(|| SlowHash::decoy(answer::hash_cost(services)), |admin| admin.hash.clone());
+    let keys = std::sync::Arc::clone(&services.keys);
+    let compared =
+        services.hashing.run(move || hash.matches(password.reveal().as_bytes(), &keys.pepper)).await?;
+    let is_right = compared.map_err(|e| Error::Internal(e.to_string()))?;
+    let Some(admin) = admin.filter(|_| is_name && is_right) else {
+        note(services, event(services, (name, address), Outcome::Failure, "password"), None).await;
+        return Ok(wrong_password());
+    };
+    attempt::count(services, &subject, Tally::forgive_passwords).await?;
+    go_on(services, (AdminId::Local, admin.name, Role::Administrator), address).await
+}
+
+/// Takes name and password of an account of a directory. Tries end while two are left until its lockout, as anywhere.
+pub async fn enter(
+    services: &Services,
+    address: IpAddr,
+    who: Identified,
+    password: Password,
+) -> Result<Next, Error> {
+    let directory = services.directory(&who.domain)?;
+    let found = directory.find(&who.name).await?;
+    let subject = services.subject_of(found.as_ref(), &who.domain, &who.name.canonical());
+    let turn = services.turns.of(&subject).await;
+    let tried =
+        attempt::try_password(services, &*directory, (&subject, &turn), found.as_ref(), &password).await?;
+    drop(turn);
+    let failed = |detail: &str| event(services, (&who.typed, address), Outcome::Failure, detail);
+    let account = match tried {
+        Some((account, PasswordCheck::Right)) => account,
+        None | Some((_, PasswordCheck::Wrong | PasswordCheck::LockedOut)) => {
+            note(services, failed("password"), None).await;
+            return Ok(wrong_password());
+        }
+        Some(_) => {
+            note(services, failed("account"), None).await;
+            return Err(Error::Refused(Refusal::AdminNotPermitted));
+        }
+    };
+    let role =
+        services.settings.load().admin.role(&account).filter(|_| !account.disabled && !account.expired);
+    let Some(role) = role else {
+        note(services, failed("admin_not_permitted"), None).await;
+        return Err(Error::Refused(Refusal::AdminNotPermitted));
+    };
+    let name = account.qualified_name();
+    go_on(services, (AdminId::Account(account.key), name, role), address).await
+}
+
+/// The password was right.
+async fn go_on(services: &Services, who: (AdminId, String, Role), address: IpAddr) -> Result<Next, Error> {
+    let stage = match services.store.find::<SecondFactor>(&who.0).await? {
+        Some(_) => Stage::Code,
+        None => Stage::NewApp(new_secret(services, &who.0)?),
+    };
+    begin(services, who, stage, address).await.map(Next::On)
+}
+
+/// Takes the code of the app: of the one that was set up before, or of the one that is being set up.
+pub async fn confirm(
+    services: &Services,
+    session: &SessionId,
+    seen: &AdminSession,
+    code: Code,
+) -> Result<Next, Error> {
+    let subject = subject(services, &seen.who);
+    let _turn = services.turns.of(&subject).await;
+    let Some(found) = services.store.find::<AdminSession>(&session.hash()).await? else {
+        return Err(Error::Refused(Refusal::SessionExpired));
+    };
+    let now = services.now();
+    let waits = |tally: &mut Tally| {
+        let wait = tally.wait_for_codes(now);
+        if wait.is_none() {
+            tally.count_code(now);
+        }
+        wait
+    };
+    if let Some(wait) = attempt::count(services, &subject, waits).await? {
+        let failed = event(services, (&found.name, found.address), Outcome::Failure, "rate_limited");
+        note(services, failed, None).await;
+        return Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }));
+    }
+    let known = services.store.find::<SecondFactor>(&found.who).await?;
+    let sealed = match (&found.stage, &known) {
+        (Stage::Code, Some(known)) => known.app.sealed.clone(),
+        (Stage::NewApp(sealed), None) | (Stage::NewLocal { sealed, .. }, _) => sealed.clone(),
+        _ => return Err(Error::Refused(Refusal::SessionExpired)),
+    };
+    let step = open_secret(services, &found.who, &sealed).and_then(|secret| secret.step_of(&code, now));
+    let is_fresh = |step: &u64| match (&found.stage, &known) {
+        (Stage::Code, Some(known)) => *step > known.app.last_step,
+        _ => true,
+    };
+    let Some(step) = step.filter(is_fresh) else {
+        note(services, event(services, (&found.name, found.address), Outcome::Failure, "code"), None).await;
+        return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong)));
+    };
+    attempt::count(services, &subject, Tally::forgive_codes).await?;
+    sign(services, session, found, known, (sealed, step), now).await
+}
+
+/// Signs in, under a session that nobody has seen before.
+async fn sign(
+    services: &Services,
+    session: &SessionId,
+    found: Found<AdminSession>,
+    known: Option<Found<SecondFactor>>,
+    (sealed, step): (String, u64),
+    now: Timestamp,
+) -> Result<Next, Error> {
+    let fresh = SessionId::new()?;
+    let signed = AdminSession { stage: Stage::Signed, began_at: now, touched_at: now, ..(*found).clone() };
+    let added_at =
+        known.as_ref().filter(|_| found.stage == Stage::Code).map_or(now, |known| known.app.added_at);
+    let factor = SecondFactor { app: App { sealed, added_at, last_step: step } };
+    let mut batch = services
+        .store
+        .batch()
+        .remove(&session.hash(), &found)
+        .insert(&fresh.hash(), &signed)
+        .write(&found.who, known.as_ref(), &factor);
+    let mut detail = if known.is_none() { "app_added" } else { "" };
+    if let Stage::NewLocal { admin, link, .. } = &found.stage {
+        // The link is good once, whoever else has got as far with it.
+        let Some(current) = services.store.find::<SetupLink>(&()).await?.filter(|now| now.hash == *link)
+        else {
+            return Err(Error::Refused(Refusal::SetupLinkVoid));
+        };
+        let before = services.store.find::<LocalAdmin>(&()).await?;
+        batch = batch.remove(&(), &current).write(&(), before.as_ref(), admin);
+        detail = "setup";
+    }
+    let event = event(services, (&signed.name, signed.address), Outcome::Success, detail);
+    match batch.event(&event).commit().await {
+        Ok(()) => Ok(Next::On(fresh)),
+        Err(store::Error::Conflict) => Err(Error::Refused(Refusal::SessionExpired)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where a session stands: whether it is over, and, each minute, whether its owner still may.
+pub async fn standing(services: &Services, session: &SessionId) -> Result<Standing, Error> {
+    let key = session.hash();
+    let Some(found) = services.store.find::<AdminSession>(&key).await? else { return Ok(Standing::None) };
+    let (settings, now) = (services.settings.load_full(), services.now());
+    if found.is_over(settings.admin.idle(), settings.admin.longest(), now) {
+        end(services, &key).await?;
+        return Ok(Standing::None);
+    }
+    if found.stage != Stage::Signed {
+        return Ok(Standing::Pending(Box::new(found)));
+    }
+    let mut current = (*found).clone();
+    if now.since(found.checked_at) >= CHECK {
+        let Some(role) = role_of(services, &found.who).await? else {
+            tracing::warn!(name = found.name, "an administrator may no longer use the panel");
+            end(services, &key).await?;
+            return Ok(Standing::None);
+        };
+        current.role = role;
+        current.checked_at = now;
+    }
+    if now.since(found.touched_at) >= std::time::Duration::from_secs(15) {
+        current.touched_at = now;
+    }
+    if current != *found {
+        match services.store.batch().replace(&key, &found, &current).commit().await {
+            // Ended in the meantime: then this is the last page of it. A disk without room ends nobody's session.
+            Ok(()) | Err(store::Error::Conflict | store::Error::ReadOnly(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Standing::Signed(Admin { who: current.who, name: current.name, role: current.role }))
+}
+
+async fn role_of(services: &Services, who: &AdminId) -> Result<Option<Role>, Error> {
+    match who {
+        AdminId::Local => Ok(services.store.find::<LocalAdmin>(&()).await?.map(|_| Role::Administrator)),
+        AdminId::Account(key) => {
+            let account = services.directory(&key.domain)?.load(key.guid).await?;
+            let account = account.filter(|account| !account.disabled && !account.expired);
+            Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
+        }
+    }
+}
+
+/// Ends a session, by the hash of its secret.
+pub async fn end(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
+    if let Some(found) = services.store.find::<AdminSession>(key).await? {
+        match services.store.batch().remove(key, &found).commit().await {
+            Ok(()) | Err(store::Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

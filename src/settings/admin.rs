@@ -1,0 +1,53 @@
+//! The Admin tab: who may use the panel.
+
+use std::time::Duration;
+
+use super::{permissions::sid, table::tab};
+use crate::domain::{account::Account, admin::Role};
+
+tab! {
+    /// The Admin tab.
+    pub struct Admin {
+        /// The groups of Active Directory whose members administer Regain, by their SIDs;
+        /// `(Get-ADGroup Name).SID.Value` in PowerShell tells a group's. Members of nested groups count.
+        administrators: Vec<String> = Vec::new(), as sid;
+        /// The groups whose members help users: they see users and events, end a lockout of Regain, delete an
+        /// enrollment.
+        help_desk: Vec<String> = Vec::new(), as sid;
+        /// The groups whose members may look, and change nothing.
+        auditors: Vec<String> = Vec::new(), as sid;
+        /// After so many minutes without a step one has to sign in again.
+        idle_minutes: u32 = 10, in 1..=60;
+        /// After so many hours in any case.
+        longest_hours: u32 = 8, in 1..=24;
+    }
+}
+
+impl Admin {
+    /// What an account may do in the panel; the most of what its groups may.
+    pub fn role(&self, account: &Account) -> Option<Role> {
+        let is_in = |groups: &[String]| {
+            let mut own = account.group_sids.iter();
+            own.any(|own| groups.iter().any(|group| group.eq_ignore_ascii_case(own)))
+        };
+        if is_in(&self.administrators) {
+            Some(Role::Administrator)
+        } else if is_in(&self.help_desk) {
+            Some(Role::HelpDesk)
+        } else if is_in(&self.auditors) {
+            Some(Role::Auditor)
+        } else {
+            None
+        }
+    }
+
+    /// After what time without a step a session ends.
+    pub const fn idle(&self) -> Duration {
+        Duration::from_secs(60 * self.idle_minutes as u64)
+    }
+
+    /// The longest a session lasts.
+    pub const fn longest(&self) -> Duration {
+        Duration::from_secs(3600 * self.longest_hours as u64)
+    }
+}

@@ -1,0 +1,236 @@
+//! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
+//! their role allows it, and whether a form was sent from the page it belongs to.
+
+mod settings;
+mod sign_in;
+
+use std::{net::IpAddr, sync::Arc};
+
+use async_trait::async_trait;
+use poem::{
+    Endpoint, Request, Response, Result, Route,
+    http::{Method, StatusCode, header},
+};
+use serde::Serialize;
+
+use super::{
+    Site, address, cookie, csrf,
+    form::Form,
+    language, problem,
+    user::{page, set_cookie_at},
+};
+use crate::{
+    domain::{admin::Role, refusal::Refusal},
+    flows::{
+        self, Error,
+        change_settings::Editor,
+        session::SessionId,
+        sign_in::{Admin, Standing},
+    },
+    render::Language,
+};
+
+/// The cookie of a session of the panel; it is sent nowhere else.
+const COOKIE: &str = "__Secure-regain-admin";
+const PATH: &str = "/admin";
+
+/// Adds all addresses of the panel.
+pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
+    let guarded = |page: Box<dyn Page>| Guarded { site: Arc::clone(site), page };
+    routes
+        .at("/admin", guarded(Box::new(settings::Overview)))
+        .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
+        .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
+        .at("/admin/sign-out", guarded(Box::new(SignOut)))
+        .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
+}
+
+/// Who sits before a page, and at which.
+struct Seat<'a> {
+    site: &'a Site,
+    language: &'a Language,
+    admin: &'a Admin,
+    session: &'a SessionId,
+    address: IpAddr,
+    request: &'a Request,
+}
+
+impl Seat<'_> {
+    /// The token of a form of the page at that path.
+    fn token(&self, path: &str) -> String {
+        csrf::token(&self.site.services.keys.forms, self.session, path, "admin")
+    }
+
+    /// Who it is, for the audit log.
+    fn editor(&self) -> Editor {
+        Editor { name: self.admin.name.clone(), address: Some(self.address), source: "admin" }
+    }
+}
+
+/// A page of the panel.
+#[async_trait]
+trait Page: Send + Sync {
+    /// Who may see it, at least.
+    fn least(&self) -> Role;
+
+    /// Who may send its form, at least.
+    fn least_to_send(&self) -> Role {
+        Role::Administrator
+    }
+
+    /// Shows it.
+    async fn show(&self, seat: Seat<'_>) -> Result<Response, Error>;
+
+    /// Takes its form.
+    async fn take(&self, seat: Seat<'_>, form: Form) -> Result<Response, Error>;
+}
+
+/// A page with the guard before it.
+struct Guarded {
+    site: Arc<Site>,
+    page: Box<dyn Page>,
+}
+
+impl Endpoint for Guarded {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let site = &self.site;
+        let language = language(site, &request).clone();
+        let refuse = |error: &Error| problem::page(site, &language, None, error).0;
+        let Some(session) = session(&request) else { return Ok(redirect("/admin/sign-in")) };
+        let admin = match flows::sign_in::standing(&site.services, &session).await {
+            Ok(Standing::Signed(admin)) => admin,
+            Ok(Standing::None | Standing::Pending(_)) => return Ok(redirect("/admin/sign-in")),
+            Err(error) => return Ok(refuse(&error)),
+        };
+        let is_post = request.method() == Method::POST;
+        let least = if is_post { self.page.least_to_send() } else { self.page.least() };
+        if admin.role < least {
+            return Ok(refuse(&Error::Refused(Refusal::AdminNotPermitted)));
+        }
+        let address = address(&request);
+        let form = if is_post {
+            if let Some(response) = limited(site, &language, address) {
+                return Ok(response);
+            }
+            let same_site = csrf::is_same_site(&request, &site.hosts);
+            let Some(mut form) = Form::read(&mut request).await else {
+                return Ok(StatusCode::REQUEST_TIMEOUT.into());
+            };
+            if !same_site || !is_genuine(site, &session, request.uri().path(), &mut form) {
+                return Ok(refuse(&Error::Refused(Refusal::FormForged)));
+            }
+            Some(form)
+        } else {
+            None
+        };
+        let seat =
+            Seat { site, language: &language, admin: &admin, session: &session, address, request: &request };
+        let answer = match form {
+            Some(form) => self.page.take(seat, form).await,
+            None => self.page.show(seat).await,
+        };
+        Ok(answer.unwrap_or_else(|error| refuse(&error)))
+    }
+}
+
+/// Takes the token out of a form, and says whether it was made for this session and page.
+fn is_genuine(site: &Site, session: &SessionId, path: &str, form: &mut Form) -> bool {
+    form.take("csrf").is_ok_and(|token| {
+        csrf::verify(&site.services.keys.forms, session, path, token.reveal()) == Some("admin")
+    })
+}
+
+/// The answer to an address that sends too many forms.
+fn limited(site: &Site, language: &Language, address: IpAddr) -> Option<Response> {
+    let settings = site.services.settings.load();
+    let limits =
+        (settings.limits.requests_per_address_per_minute, settings.limits.requests_per_second_overall);
+    let excess = site.limits.take(address, limits.0, limits.1, site.services.clock.now()).err()?;
+    let refusal = Refusal::RateLimited { seconds: excess.wait.as_secs() };
+    Some(problem::page(site, language, None, &Error::Refused(refusal)).0)
+}
+
+fn session(request: &Request) -> Option<SessionId> {
+    cookie(request, COOKIE).and_then(SessionId::parse)
+}
+
+fn redirect(to: &str) -> Response {
+    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, to).finish()
+}
+
+/// To the next page, under that session.
+fn redirect_under(session: &SessionId, to: &str) -> Response {
+    let mut response = redirect(to);
+    set_cookie_at(&mut response, (COOKIE, PATH), &session.cookie(), None);
+    response
+}
+
+/// What every page of the panel has besides.
+#[derive(Serialize)]
+struct Panel {
+    name: String,
+    role: &'static str,
+    sign_out: String,
+    tabs: Vec<TabLink>,
+}
+
+#[derive(Serialize)]
+struct TabLink {
+    key: &'static str,
+    href: String,
+    current: bool,
+}
+
+impl Panel {
+    fn new(seat: &Seat<'_>, current: &str) -> Self {
+        let tabs = settings::TABS.iter().map(|key| TabLink {
+            key,
+            href: format!("/admin/settings/{key}"),
+            current: *key == current,
+        });
+        Self {
+            name: seat.admin.name.clone(),
+            role: seat.admin.role.as_str(),
+            sign_out: seat.token("/admin/sign-out"),
+            tabs: tabs.collect(),
+        }
+    }
+}
+
+/// `/admin/sign-out`
+struct SignOut;
+
+#[async_trait]
+impl Page for SignOut {
+    fn least(&self) -> Role {
+        Role::Auditor
+    }
+
+    fn least_to_send(&self) -> Role {
+        Role::Auditor
+    }
+
+    async fn show(&self, _seat: Seat<'_>) -> Result<Response, Error> {
+        Ok(redirect("/admin"))
+    }
+
+    async fn take(&self, seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
+        flows::sign_in::end(&seat.site.services, &seat.session.hash()).await?;
+        let mut response = redirect("/admin/sign-in");
+        set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
+        Ok(response)
+    }
+}
+
+/// Draws a page of the panel.
+fn draw(
+    site: &Site,
+    language: &Language,
+    template: &str,
+    context: impl Serialize,
+    status: StatusCode,
+) -> Response {
+    page::render(site, template, &language.code, context, status)
+}

@@ -1,0 +1,433 @@
+//! The admin panel: the first account, signing in, who may what, and settings that are changed there (R6).
+
+use std::time::Duration;
+
+use regain::{
+    directory::demo::SAMPLE_PASSWORD,
+    domain::audit::{
+        Action,
+        Outcome::{Failure, Success},
+    },
+    flows::sign_in,
+    settings::Settings,
+    testing::{DirectoryMood, OneTimeCodes, Page, Setup, TestApp, Visitor},
+};
+
+const LOCAL: &str = "A-Long-Enough-Passphrase";
+const COOKIE: &str = "__Secure-regain-admin";
+
+fn is_at(page: &Page, code: u16, title: &str) {
+    assert_eq!(page.code(), code, "{}", page.text());
+    assert!(page.text().contains(title), "{title}: {}", page.text());
+}
+
+/// The token of the form on a page that is sent to that path.
+fn token_of(page: &Page, path: &str) -> String {
+    let html = page.html.replace("&#x2f;", "/");
+    let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
+    let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
+    token.split('"').next().unwrap_or_default().to_owned()
+}
+
+/// Sends the form that the browser shows, to the page itself, and goes where that leads.
+async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
+    let token = token_of(visitor.page.as_ref().unwrap(), path);
+    let all = [&[("csrf", token.as_str())], fields].concat();
+    let mut page = visitor.post_raw(path, &all).await;
+    visitor.page = Some(page.clone());
+    if let Some(location) = page.location().map(str::to_owned) {
+        page = visitor.open(&location).await;
+    }
+    page
+}
+
+async fn link(app: &TestApp) -> String {
+    format!("/admin/setup/{}", sign_in::make_link(&app.site().services).await.unwrap())
+}
+
+/// Makes the first account by the link and signs in with it.
+async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
+    let link = link(app).await;
+    is_at(&visitor.open(&link).await, 200, "Make the first account");
+    let fields = [("username", "root"), ("new_password", LOCAL), ("confirm_password", LOCAL)];
+    let page = sends(visitor, &link, &fields).await;
+    is_at(&page, 200, "Set up an authenticator app");
+    let codes = OneTimeCodes::read(&page);
+    let page = sends(visitor, "/admin/sign-in", &[("code", &codes.code(app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    app.advance(Duration::from_secs(30));
+    codes
+}
+
+async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
+    visitor.open("/admin/sign-in").await;
+    sends(visitor, "/admin/sign-in", &[("username", name), ("domain", domain), ("password", password)]).await
+}
+
+/// A program whose administrators are the members of the group that the sample administrator is in.
+fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
+    TestApp::new().with_settings(|settings| {
+        settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-512".into()];
+        change(settings);
+    })
+}
+
+#[tokio::test]
+async fn the_first_account_is_made_by_a_link_that_is_good_once() {
+    let app = TestApp::new().start().await;
+    let mut visitor = app.visitor("root");
+    is_at(&visitor.open("/admin").await, 200, "Sign in to the admin panel");
+    let link = link(&app).await;
+    is_at(&visitor.open("/admin/setup/AAAA").await, 403, "no longer good");
+    is_at(&visitor.open(&link).await, 200, "Make the first account");
+    for (name, password, again, wrong) in [
+        ("", LOCAL, LOCAL, "username"),
+        ("a b", LOCAL, LOCAL, "username"),
+        ("root", "short", "short", "new_password"),
+        ("root", LOCAL, "A-Long-Enough-Passphrasf", "confirm_password"),
+    ] {
+        let fields = [("username", name), ("new_password", password), ("confirm_password", again)];
+        let page = sends(&mut visitor, &link, &fields).await;
+        assert!(page.code() == 422 && page.is_invalid(wrong), "{}", page.text());
+        assert!(!page.html.contains(password), "never filled in again");
+    }
+    // Two have got hold of it: who first shows a code of the app has it.
+    let mut other = app.visitor("other");
+    other.open(&link).await;
+    let mut pages = Vec::new();
+    for visitor in [&mut visitor, &mut other] {
+        let fields = [("username", "root"), ("new_password", LOCAL), ("confirm_password", LOCAL)];
+        pages.push(sends(visitor, &link, &fields).await);
+    }
+    let codes: Vec<_> = pages.iter().map(OneTimeCodes::read).collect();
+    is_at(&sends(&mut visitor, "/admin/sign-in", &[("code", "000000")]).await, 422, "not the one it shows");
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes[0].code(&app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    let page = sends(&mut other, "/admin/sign-in", &[("code", &codes[1].code(&app, 0))]).await;
+    is_at(&page, 403, "no longer good");
+    is_at(&app.visitor("late").open(&link).await, 403, "no longer good");
+    assert!(sign_in::invite(&app.site().services).await.unwrap().is_none(), "none is made any more");
+    // An hour is all it has.
+    let late = self::link(&app).await;
+    app.advance(Duration::from_secs(3601));
+    is_at(&app.visitor("late").open(&late).await, 403, "no longer good");
+}
+
+#[tokio::test]
+async fn the_account_of_regain_itself_needs_password_and_app_and_no_directory() {
+    let app = TestApp::new().start().await;
+    let codes = sets_up(&app, &mut app.visitor("root")).await;
+    app.directories_behave(DirectoryMood::Unavailable);
+    let mut visitor = app.visitor("root");
+    is_at(&signs_in(&mut visitor, "root", "-", "not the password").await, 422, "together they don");
+    is_at(&signs_in(&mut visitor, "toor", "-", LOCAL).await, 422, "together they don");
+    let page = signs_in(&mut visitor, "ROOT", "-", LOCAL).await;
+    is_at(&page, 200, "Your authenticator app");
+    is_at(&visitor.open("/admin").await, 200, "Your authenticator app");
+    let before = visitor.cookies[COOKIE].clone();
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    assert_ne!(visitor.cookies[COOKIE], before, "every step is under a session of its own");
+    // The same code a second time.
+    let mut again = app.visitor("root");
+    signs_in(&mut again, "root", "-", LOCAL).await;
+    let page = sends(&mut again, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 422, "it was used before");
+    let events = app.events().await;
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.action == Action::SignIn)
+        .map(|event| (event.outcome, event.detail.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [(Success, "setup"), (Failure, "password"), (Failure, "password"), (Success, ""), (Failure, "code")]
+    );
+}
+
+#[tokio::test]
+async fn guessing_is_held_up_and_locks_nobody_out_of_the_directory() {
+    let app = with_groups(|_| ()).start().await;
+    sets_up(&app, &mut app.visitor("root")).await;
+    let mut codes = Vec::new();
+    for number in 0..5 {
+        let page = signs_in(&mut app.visitor("x"), "root", "-", &format!("guess {number}")).await;
+        codes.push(page.code());
+    }
+    assert_eq!(codes, [422, 422, 422, 429, 429]);
+    for number in 0..8 {
+        signs_in(&mut app.visitor("x"), "admin", "DEMO", &format!("guess {number}")).await;
+    }
+    let admin = app.account("admin").await;
+    assert!(!admin.locked && admin.bad_password_count <= 3, "{}", admin.bad_password_count);
+    app.advance(Duration::from_secs(31 * 60));
+    // And the code of the app, with the right password.
+    let mut visitor = app.visitor("x");
+    is_at(&signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await, 200, "Set up an authenticator");
+    let mut codes = Vec::new();
+    for number in 0..6 {
+        let guess = format!("guess {number}");
+        codes.push(sends(&mut visitor, "/admin/sign-in", &[("code", &guess)]).await.code());
+        visitor.open("/admin/sign-in").await;
+    }
+    assert_eq!(codes, [422, 422, 422, 422, 422, 429]);
+}
+
+#[tokio::test]
+async fn members_of_the_groups_sign_in_and_others_do_not() {
+    let app = with_groups(|_| ()).start().await;
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    is_at(&page, 200, "Set up an authenticator app");
+    let codes = OneTimeCodes::read(&page);
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 200, "DEMO\\admin");
+    app.advance(Duration::from_secs(30));
+    let mut again = app.visitor("admin");
+    is_at(
+        &signs_in(&mut again, "admin@demo.example", "DEMO", SAMPLE_PASSWORD).await,
+        200,
+        "Your authenticator",
+    );
+    let page = sends(&mut again, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    is_at(
+        &signs_in(&mut app.visitor("x"), "alice", "DEMO", SAMPLE_PASSWORD).await,
+        403,
+        "Not for this account",
+    );
+    // Wrong ones and unknown ones are answered alike.
+    let mut pages = Vec::new();
+    for (name, password) in
+        [("admin", "wrong"), ("alice", "wrong"), ("nobody", "wrong"), ("nobody", SAMPLE_PASSWORD)]
+    {
+        let page = signs_in(&mut app.visitor("x"), name, "DEMO", password).await;
+        assert_eq!(page.code(), 422);
+        pages.push(page.masked().replace(&format!(" value=\"{name}\""), ""));
+    }
+    assert!(pages.iter().all(|page| *page == pages[0]));
+}
+
+#[tokio::test]
+async fn a_session_ends_by_idling_by_its_length_by_signing_out_and_with_the_membership() {
+    let app = with_groups(|settings| settings.admin.idle_minutes = 10).start().await;
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let codes = OneTimeCodes::read(&page);
+    sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let enters = async || {
+        app.advance(Duration::from_secs(30));
+        let mut visitor = app.visitor("admin");
+        signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+        let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+        is_at(&page, 200, "Overview");
+        visitor
+    };
+    for _ in 0..5 {
+        app.advance(Duration::from_secs(9 * 60));
+        is_at(&visitor.open("/admin").await, 200, "Overview");
+    }
+    app.advance(Duration::from_secs(11 * 60));
+    is_at(&visitor.open("/admin").await, 200, "Sign in to the admin panel");
+
+    let mut visitor = enters().await;
+    for _ in 0..60 {
+        app.advance(Duration::from_secs(9 * 60));
+        if visitor.open("/admin").await.text().contains("Sign in to") {
+            break;
+        }
+    }
+    is_at(&visitor.open("/admin").await, 200, "Sign in to the admin panel");
+
+    let mut visitor = enters().await;
+    let stolen = visitor.clone();
+    sends(&mut visitor, "/admin/sign-out", &[]).await;
+    is_at(&stolen.clone().open("/admin").await, 200, "Sign in to the admin panel");
+
+    let mut visitor = enters().await;
+    app.set(|settings| settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-999".into()]);
+    app.advance(Duration::from_secs(61));
+    is_at(&visitor.open("/admin").await, 200, "Sign in to the admin panel");
+    app.advance(Duration::from_secs(24 * 3600));
+    app.run_jobs().await;
+}
+
+#[tokio::test]
+async fn no_page_of_the_panel_is_seen_or_sent_without_signing_in() {
+    let app = with_groups(|_| ()).start().await;
+    let mut pending = app.visitor("admin");
+    signs_in(&mut pending, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let mut user = app.visitor("alice");
+    user.enrolls().await;
+    for path in ["/admin", "/admin/settings/general", "/admin/sign-out", "/admin/settings/nothing"] {
+        for visitor in [&mut app.visitor("nobody"), &mut pending, &mut user] {
+            let page = visitor.get(path).await;
+            assert_eq!((page.code(), page.location()), (303, Some("/admin/sign-in")), "{path}");
+            let page = visitor.post_raw(path, &[("csrf", "x")]).await;
+            assert_eq!((page.code(), page.location()), (303, Some("/admin/sign-in")), "{path}");
+        }
+    }
+    // The cookie of the user pages opens nothing here.
+    let mut user = user.elsewhere();
+    user.begins("reset").await;
+    let value = user.cookies["__Host-regain"].clone();
+    user.cookies.insert(COOKIE.into(), value);
+    assert_eq!(user.get("/admin").await.location(), Some("/admin/sign-in"));
+}
+
+#[tokio::test]
+async fn an_administrator_changes_settings_and_they_hold_at_once() {
+    let app = TestApp::new().with_fixed("general.footer = 'fixed line'").start().await;
+    let mut visitor = app.visitor("root");
+    sets_up(&app, &mut visitor).await;
+    let page = visitor.open("/admin/settings/general").await;
+    is_at(&page, 200, "Product name");
+    assert!(page.text().contains("Fixed by the configuration"), "{}", page.text());
+    let version = page.value("version").unwrap();
+    let fields = |page: &Page, changes: &[(&str, &str)]| {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for name in page.fields().iter().filter(|name| name.starts_with("general.")) {
+            let shown = match page.kind(name).as_deref() {
+                Some("checkbox") => "on".to_owned(),
+                _ => page.value(name).unwrap_or_default(),
+            };
+            fields.push((name.clone(), shown));
+        }
+        for (name, value) in changes {
+            fields.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                fields.push(((*name).to_owned(), (*value).to_owned()));
+            }
+        }
+        fields
+    };
+    let send = async |visitor: &mut Visitor, version: &str, fields: &[(String, String)]| {
+        let mut all = vec![("version", version)];
+        all.extend(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        sends(visitor, "/admin/settings/general", &all).await
+    };
+    let mut changed: Vec<_> =
+        fields(&page, &[("general.product_name", "Acme Reset"), ("general.show_change", "")]);
+    changed.retain(|(name, _)| name != "general.footer");
+    let page = send(&mut visitor, &version, &changed).await;
+    is_at(&page, 200, "Saved. It holds from now on.");
+    let menu = app.visitor("alice").open("/").await;
+    assert!(menu.text().contains("Acme Reset") && !menu.text().contains("Change password"));
+    let details: Vec<_> = app
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event.action == Action::Setting)
+        .map(|event| (event.source_user.unwrap(), event.detail))
+        .collect();
+    assert_eq!(
+        details,
+        [
+            ("root".to_owned(), "general.product_name: \"Regain\" → \"Acme Reset\"".to_owned()),
+            ("root".to_owned(), "general.show_change: true → false".to_owned()),
+        ]
+    );
+    // An old form is told that somebody was faster, and keeps what was typed.
+    let page = send(&mut visitor, &version, &[("general.product_name".into(), "Typed".into())]).await;
+    is_at(&page, 422, "Somebody else has changed settings");
+    assert_eq!(page.value("general.product_name").unwrap(), "Typed");
+    let page = send(
+        &mut visitor,
+        &page.value("version").unwrap(),
+        &[("general.product_name".into(), "Typed".into())],
+    )
+    .await;
+    is_at(&page, 200, "Saved");
+    // What is wrong is told at its field, and what is fixed can't be slipped in.
+    let page = visitor.open("/admin/settings/security").await;
+    let version = page.value("version").unwrap();
+    let token = ("version", version.as_str());
+    let page =
+        sends(&mut visitor, "/admin/settings/security", &[token, ("security.idle_timeout_seconds", "5000")])
+            .await;
+    assert!(page.code() == 422 && page.is_invalid("security.idle_timeout_seconds"), "{}", page.text());
+    assert_eq!(page.value("security.idle_timeout_seconds").unwrap(), "5000");
+    for field in [("general.footer", "mine"), ("security.nothing", "1"), ("security", "1")] {
+        let page = sends(&mut visitor, "/admin/settings/security", &[token, field]).await;
+        assert_eq!(page.code(), 422, "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_never_shown_stay_when_left_empty_and_can_be_removed() {
+    let app = TestApp::new().start().await;
+    let mut visitor = app.visitor("root");
+    sets_up(&app, &mut visitor).await;
+    let mail = [
+        ("mail.delivery", "smtp"),
+        ("mail.host", "mail.demo.example"),
+        ("mail.sender", "a@demo.example"),
+        ("mail.security", "starttls"),
+        ("mail.timeout_seconds", "10"),
+    ];
+    let send = async |visitor: &mut Visitor, more: &[(&str, &str)]| {
+        let page = visitor.open("/admin/settings/mail").await;
+        let version = page.value("version").unwrap();
+        let all = [&[("version", version.as_str())], &mail[..], more].concat();
+        sends(visitor, "/admin/settings/mail", &all).await
+    };
+    let page = send(&mut visitor, &[("mail.user", "u"), ("mail.password", "Papageientaucher")]).await;
+    is_at(&page, 200, "Saved");
+    assert!(!page.html.contains("Papageientaucher"));
+    let password =
+        || app.site().services.settings.load().mail.password.as_ref().map(|s| s.reveal().to_owned());
+    assert_eq!(password().as_deref(), Some("Papageientaucher"));
+    is_at(&send(&mut visitor, &[("mail.user", "v"), ("mail.password", "")]).await, 200, "Saved");
+    assert_eq!(password().as_deref(), Some("Papageientaucher"));
+    is_at(&send(&mut visitor, &[("mail.password.remove", "on")]).await, 200, "Saved");
+    assert_eq!(password(), None);
+}
+
+#[tokio::test]
+async fn lesser_roles_see_the_settings_and_change_none() {
+    let app = TestApp::new()
+        .with_settings(|settings| settings.admin.auditors = vec!["S-1-5-21-1001-1002-1003-512".into()])
+        .start()
+        .await;
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let codes = OneTimeCodes::read(&page);
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 200, "Auditor");
+    let page = visitor.open("/admin/settings/general").await;
+    is_at(&page, 200, "Product name");
+    assert!(!page.text().contains("Save"), "{}", page.text());
+    let version = page.value("version").unwrap();
+    let fields = [("version", version.as_str()), ("general.product_name", "x")];
+    is_at(&sends(&mut visitor, "/admin/settings/general", &fields).await, 403, "Not for this account");
+    assert_eq!(app.site().services.settings.load().general.product_name, "Regain");
+    // Sign out is everybody's.
+    visitor.open("/admin/settings/general").await;
+    let token = token_of(visitor.page.as_ref().unwrap(), "/admin/sign-out");
+    let page = visitor.post_raw("/admin/sign-out", &[("csrf", &token)]).await;
+    assert_eq!(page.location(), Some("/admin/sign-in"));
+}
+
+#[tokio::test]
+async fn a_form_of_another_page_or_session_is_not_taken() {
+    let app = TestApp::new().start().await;
+    let mut visitor = app.visitor("root");
+    let codes = sets_up(&app, &mut visitor).await;
+    let page = visitor.open("/admin/settings/general").await;
+    let token = token_of(&page, "/admin/settings/general");
+    let fields = [("csrf", token.as_str()), ("version", "0"), ("security.idle_timeout_seconds", "60")];
+    is_at(&visitor.post_raw("/admin/settings/security", &fields).await, 403, "Please open the page again");
+    let mut other = app.visitor("root");
+    signs_in(&mut other, "root", "-", LOCAL).await;
+    sends(&mut other, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let fields = [("csrf", token.as_str()), ("version", "0"), ("general.product_name", "x")];
+    is_at(&other.post_raw("/admin/settings/general", &fields).await, 403, "Please open the page again");
+    let page = visitor.open("/admin/settings/general").await;
+    let token = token_of(&page, "/admin/settings/general");
+    let body = format!("csrf={token}&version=0&general.product_name=x").into_bytes();
+    for header in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+        let page = visitor.post_body("/admin/settings/general", &[header], body.clone()).await;
+        is_at(&page, 403, "Please open the page again");
+    }
+    assert_eq!(app.site().services.settings.load().general.product_name, "Regain");
+}
