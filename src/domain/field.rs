@@ -21,6 +21,10 @@ pub enum Field {
     AnswerOnly,
     /// The verification code.
     Code,
+    /// The code of an authenticator app.
+    AppCode,
+    /// A recovery code.
+    RecoveryCode,
     /// What a passkey gave.
     Credential,
     /// What a passkey is to be called.
@@ -45,6 +49,8 @@ impl Field {
             Self::Answer(_) => "field.answer",
             Self::AnswerOnly => "field.answer_only",
             Self::Code => "field.code",
+            Self::AppCode => "held.app.label",
+            Self::RecoveryCode => "held.recovery_code.label",
             Self::Credential => "field.credential",
             Self::Name => "field.name",
             Self::OldPassword => "field.old_password",
@@ -73,7 +79,7 @@ impl fmt::Display for Field {
             Self::Question(number) => write!(f, "question{number}"),
             Self::Answer(number) => write!(f, "answer{number}"),
             Self::AnswerOnly => f.write_str("answer"),
-            Self::Code => f.write_str("code"),
+            Self::Code | Self::AppCode | Self::RecoveryCode => f.write_str("code"),
             Self::Credential => f.write_str("credential"),
             Self::Name => f.write_str("name"),
             Self::OldPassword => f.write_str("old_password"),
@@ -111,6 +117,7 @@ pub enum Problem {
     CodeTooSoon { seconds: u64 },
     CodeNoMore,
     AppCodeWrong,
+    NewAppCodeWrong,
     RecoveryCodeWrong,
     PasskeyRefused,
     PasskeyMissing,
@@ -156,6 +163,7 @@ impl Problem {
             Self::CodeTooSoon { .. } => "code_too_soon",
             Self::CodeNoMore => "code_no_more",
             Self::AppCodeWrong => "app_code_wrong",
+            Self::NewAppCodeWrong => "new_app_code_wrong",
             Self::RecoveryCodeWrong => "recovery_code_wrong",
             Self::PasskeyRefused => "passkey_refused",
             Self::PasskeyMissing => "passkey_missing",

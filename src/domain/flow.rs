@@ -56,6 +56,9 @@ impl fmt::Display for Kind {
 /// The longest a flow may take, whatever the idle timeout says.
 pub const LONGEST_FLOW: Duration = Duration::from_secs(30 * 60);
 
+/// The shortest idle timeout while someone looks after their ways of proving: an app is installed, codes are printed.
+pub const METHODS_IDLE: Duration = Duration::from_secs(15 * 60);
+
 /// A flow under way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Flow {
@@ -115,7 +118,14 @@ impl Flow {
 
     /// Whether it has ended by idling or by its greatest length. `idle` zero is no idle timeout.
     pub fn is_over(&self, idle: Duration, now: Timestamp) -> bool {
-        now.since(self.started_at) > LONGEST_FLOW || (!idle.is_zero() && now.since(self.touched_at) > idle)
+        if idle.is_zero() {
+            return now.since(self.started_at) > LONGEST_FLOW;
+        }
+        let idle = match self.step {
+            Step::Methods(_) => idle.max(METHODS_IDLE),
+            _ => idle,
+        };
+        now.since(self.started_at) > LONGEST_FLOW || now.since(self.touched_at) > idle
     }
 }
 

@@ -119,16 +119,20 @@ async fn is_settled(services: &Services, account: &AccountKey) -> Result<bool, E
     if !methods::are_offered(&settings) {
         return Ok(false);
     }
-    let subject = Subject::Known(account.clone());
-    let lockout = settings.security.wrong_answers_until_lockout;
-    let tally = services.store.find::<Tally>(&subject).await?;
-    if tally.is_some_and(|tally| tally.is_locked(lockout)) {
+    if is_locked(services, account).await? {
         return Ok(false);
     }
     let enrollment = services.store.find::<Enrollment>(account).await?;
     Ok(enrollment.is_some_and(|enrollment| {
         !enrollment.automatic && (!settings.methods.questions || enrollment.has(Factor::Questions))
     }))
+}
+
+/// Whether too many wrong tries have closed resets and unlocks.
+pub(super) async fn is_locked(services: &Services, account: &AccountKey) -> Result<bool, Error> {
+    let lockout = services.settings.load().security.wrong_answers_until_lockout;
+    let tally = services.store.find::<Tally>(&Subject::Known(account.clone())).await?;
+    Ok(tally.is_some_and(|tally| tally.is_locked(lockout)))
 }
 
 /// The address that is kept from now on, whether it is confirmed, and the one that has to be confirmed first.

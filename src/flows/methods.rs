@@ -338,7 +338,7 @@ async fn confirm_app(
 ) -> Result<Next, Error> {
     let secret = held::app_secret(services, &now.account.key, &sealed);
     let Some(step) = secret.and_then(|secret| secret.step_of(code, services.now())) else {
-        return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong), None));
+        return Ok(Next::Wrong(Problems::of(Field::Code, Problem::NewAppCodeWrong), None));
     };
     let mut more = (*now.enrollment).clone();
     more.app = Some(App { sealed, added_at: services.now(), last_step: step });

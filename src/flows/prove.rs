@@ -298,7 +298,9 @@ pub(super) async fn go_on(
     if is_enough(&settings, way, &flow) {
         return Box::pin(complete(services, visitor, kind, &flow, person, settle)).await;
     }
-    let more = person.more(&settings, &flow.proved);
+    let mut more = person.more(&settings, &flow.proved);
+    // What someone has just turned away from comes last.
+    more.sort_by_key(|factor| flow.parked(*factor).is_some());
     Box::pin(ask(services, visitor, kind, flow, person, &more, settle)).await
 }
 

@@ -46,6 +46,8 @@ pub enum View {
     Questions {
         /// `DOMAIN\name`.
         account: String,
+        /// Whether too many wrong tries make it necessary.
+        locked: bool,
         /// The present enrollment.
         present: Option<Box<Enrollment>>,
     },
@@ -76,6 +78,8 @@ pub struct Ways {
     pub enrollment: Enrollment,
     /// What was done last.
     pub done: Option<MethodChange>,
+    /// Whether the person has just enrolled; true within if that ended a Regain lockout.
+    pub enrolled: Option<bool>,
     /// In how many ways a reset or unlock can be proved with these, a code included if it can be sent.
     pub usable: usize,
     /// Where a code would go, masked.
@@ -95,6 +99,8 @@ pub enum Adding {
         address: SecretText,
         /// Its secret, to be typed.
         typed: SecretText,
+        /// `DOMAIN\name`.
+        account: String,
     },
     /// A passkey; what the browser is given, as JSON.
     Passkey(String),
@@ -126,12 +132,14 @@ pub struct Shown {
     pub tag: String,
     /// In what other ways the person may prove themselves.
     pub alternatives: Vec<Factor>,
+    /// What was proved last, and how many ways are still needed.
+    pub progress: Option<(Factor, usize)>,
 }
 
 impl Shown {
     /// The first page.
     pub fn start() -> Self {
-        Self { view: View::Start, tag: START_TAG.into(), alternatives: Vec::new() }
+        Self { view: View::Start, tag: START_TAG.into(), alternatives: Vec::new(), progress: None }
     }
 }
 
@@ -186,7 +194,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
                     ending,
                     used_recovery_code: flow.proved.contains(&Factor::RecoveryCode),
                 };
-                return Ok(Shown { view, tag, alternatives: Vec::new() });
+                return Ok(Shown { view, tag, alternatives: Vec::new(), progress: None });
             }
             settle::Settled::Open => {
                 let text = "a write is not settled yet".to_owned();
@@ -219,6 +227,7 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         }
         Step::Questions { account, .. } => View::Questions {
             account: flow.username.clone(),
+            locked: enroll::is_locked(services, account).await?,
             present: enroll::present(services, account).await?.map(Box::new),
         },
         Step::Methods(now) => methods_view(services, &flow, now).await?,
@@ -230,7 +239,10 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         },
     };
     let alternatives = alternatives(services, &flow).await?;
-    Ok(Shown { view, tag, alternatives })
+    let needed = services.settings.load().needed();
+    let last = flow.step.subject().and(flow.proved.last().copied());
+    let progress = last.map(|last| (last, needed.saturating_sub(flow.proved.len()).max(1)));
+    Ok(Shown { view, tag, alternatives, progress })
 }
 
 /// Before anything is proved no enrollment is looked at.
@@ -258,6 +270,7 @@ async fn methods_view(services: &Services, flow: &Flow, now: &Methods) -> Result
                 account: flow.username.clone(),
                 enrollment,
                 done: now.done,
+                enrolled: now.enrolled.filter(|_| now.done.is_none()),
                 usable,
                 destinations,
                 needed: services.settings.load().needed(),
@@ -272,7 +285,8 @@ async fn methods_view(services: &Services, flow: &Flow, now: &Methods) -> Result
             let secret = held::app_secret(services, account, sealed).ok_or_else(lost)?;
             let product = &services.settings.load().general.product_name;
             let address = secret.address(product, &flow.username);
-            View::Adding(Adding::App { address, typed: secret.typed() })
+            let account = flow.username.clone();
+            View::Adding(Adding::App { address, typed: secret.typed(), account })
         }
         Some(flow::Adding::Passkey(challenge)) => View::Adding(Adding::Passkey(challenge.options.clone())),
         Some(flow::Adding::RecoveryCodes(sealed)) => {

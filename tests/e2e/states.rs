@@ -336,7 +336,7 @@ async fn enrolling_again_replaces_answers_and_ends_a_lockout_of_ours() {
     }
     let page = visitor.goes_on(&page, &[("answer", "wrong 5")]).await;
     page.is_at(403, "reset/error");
-    assert!(page.heading().contains("Too many wrong answers"), "{}", page.heading());
+    assert!(page.heading().contains("Too many wrong tries"), "{}", page.heading());
     for flow in ["reset", "unlock"] {
         let page = server.visitor().begins(flow, &user.name, "CORP").await;
         page.is_at(403, &format!("{flow}/error"));

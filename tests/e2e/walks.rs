@@ -277,7 +277,7 @@ async fn a_person_meets_each_kind_of_trouble() {
         browser.follow(".button").await;
     }
     browser.reaches("reset/error").await;
-    assert!(browser.says("h1").await.contains("Too many wrong answers"));
+    assert!(browser.says("h1").await.contains("Too many wrong tries"));
     assert!(!browser.says("main").await.contains("Try again"), "it would not help");
     browser.photograph("lockout").await;
     for _ in 0..2 {

@@ -107,7 +107,7 @@ async fn a_person_adds_a_passkey_and_resets_the_password_with_it() {
     // The same device is not asked twice.
     presses(&browser, "add-passkey").await;
     browser.click("#passkey-go").await;
-    browser.wait().for_element(Locator::Css("#passkey-failed:not([hidden])")).await.unwrap();
+    browser.wait().for_element(Locator::Css("#passkey-failed:not(.told-empty)")).await.unwrap();
     browser.photograph("passkey-failed").await;
     presses(&browser, "back").await;
     presses(&browser, "finish").await;
@@ -137,7 +137,7 @@ async fn a_person_adds_a_passkey_and_resets_the_password_with_it() {
     answers_all(&browser, "unlock").await;
     uses_passkey(&browser).await;
     browser.reaches("unlock/code").await;
-    assert!(browser.says("[role=alert]").await.contains("was not accepted"));
+    assert!(browser.says("[role=alert]").await.contains("one we know"));
     browser.photograph("passkey-refused").await;
 }
 
@@ -158,7 +158,7 @@ async fn a_person_without_scripts_sets_up_an_app_and_recovery_codes_and_needs_no
     browser.photograph("app-new").await;
     browser.fill("code", "123").await;
     browser.follow(".button").await;
-    assert!(browser.says("[role=alert]").await.contains("not the one it shows now"));
+    assert!(browser.says("[role=alert]").await.contains("Wait for the next one"));
     browser.photograph("app-new-wrong").await;
     browser.fill("code", &one_time_code(&key, 0)).await;
     browser.follow(".button").await;

@@ -399,7 +399,7 @@ async fn wrong_codes_count_towards_the_lockout_and_right_ones_clear_no_wrong_ans
     let code = visitor.wrong_code(1).await;
     let page = visitor.enters_code(&code).await;
     is_at(&page, 403, "error");
-    assert!(page.text().contains("Too many wrong answers"), "{}", page.text());
+    assert!(page.text().contains("Too many wrong tries"), "{}", page.text());
     assert!(app.tally(&key).await.locked_at.is_some());
     assert!(app.events().await.iter().any(|event| event.action == Action::Lockout));
     is_at(&alice.elsewhere().begins("reset").await, 403, "error");

@@ -79,7 +79,7 @@ fn recovery_codes_on(page: &Page) -> Vec<String> {
 
 async fn keeps_recovery_codes(alice: &mut Visitor) -> Vec<String> {
     let codes = recovery_codes_on(&alice.asks_to("add-recovery_code").await);
-    says(&alice.asks_to("kept").await, "Your new recovery codes are good");
+    says(&alice.asks_to("kept").await, "Your recovery codes work now");
     codes
 }
 
@@ -96,7 +96,7 @@ async fn questions_and_an_app_are_two_ways_and_its_codes_are_good_once() {
     let page = alice.asks_to("add-app").await;
     assert!(page.html.contains("<svg class=\"qr\"") && page.html.contains("role=\"img\""));
     let codes = OneTimeCodes::read(&page);
-    says(&alice.enters_code("000000").await, "this is not the one it shows now");
+    says(&alice.enters_code("000000").await, "Wait for the next one");
     assert_eq!(OneTimeCodes::read(&alice.open("/enroll").await).code(&app, 0), codes.code(&app, 0));
     says(&alice.enters_code(&codes.code(&app, 0)).await, "Your authenticator app is set up");
     is_at(&alice.asks_to("finish").await, 200, "finished");
@@ -156,7 +156,7 @@ async fn a_passkey_that_is_a_copy_or_of_another_place_person_or_time_is_refused(
     let refused = async |visitor: &mut Visitor, answer: String| {
         let page = visitor.submit(&[("credential", &answer)]).await;
         is_at(&page, 422, "code");
-        says(&page, "This passkey was not accepted");
+        says(&page, "one we know for this account");
         visitor.page.as_ref().unwrap().passkey_options()
     };
     for junk in ["{}", "x", "null", "[]"] {
@@ -199,8 +199,6 @@ async fn the_same_device_makes_one_passkey_for_an_account_and_there_is_an_end_to
     let page = alice.submit(&[("credential", &answer), ("name", "")]).await;
     says(&page, "has a passkey for this account already");
     says(&alice.submit(&[("credential", ""), ("name", "x")]).await, "The device gave no passkey");
-    let page = alice.submit(&[("credential", "{}"), ("name", &"x".repeat(41))]).await;
-    assert!(page.is_invalid("name"));
     alice.asks_to("back").await;
     for number in 2..=10 {
         adds_passkey(&mut alice, &number.to_string()).await;
@@ -280,10 +278,9 @@ async fn without_mail_at_hand_an_app_and_a_recovery_code_do() {
     assert_eq!(page.method(), "app");
     assert_eq!(page.deeds(), ["cancel", "use-code", "use-passkey", "use-recovery_code"]);
     let page = alice.enters_code(&codes.code(&app, 0)).await;
-    // Something is proved: what she has is known now, and the code that waits is the next.
-    assert_eq!((page.code(), page.step().as_str(), page.method().as_str()), (200, "code", ""));
-    assert_eq!(page.deeds(), ["cancel", "resend", "use-recovery_code"]);
-    alice.asks_to("use-recovery_code").await;
+    // Something is proved: what she has is known now, and what she turned away from comes last.
+    assert_eq!((page.code(), page.step().as_str(), page.method().as_str()), (200, "code", "recovery_code"));
+    assert_eq!(page.deeds(), ["cancel", "use-code"]);
     is_at(&alice.enters_code(&on_paper[0]).await, 200, "password");
 }
 
@@ -523,7 +520,8 @@ async fn every_change_is_told_and_written_down_and_none_is_done_twice() {
     for message in told {
         let Message::Mail(mail) = message else { panic!("a mail") };
         assert!(
-            mail.subject.contains("your ways in were changed") && mail.text.contains("If this was not you")
+            mail.subject.contains("how you prove it’s you was changed")
+                && mail.text.contains("If this was not you")
         );
     }
     drop(codes);
@@ -749,7 +747,8 @@ async fn what_was_proved_before_enrolling_anew_or_removing_a_way_is_worth_nothin
         let mut thief = alice.elsewhere();
         thief.begins("reset").await;
         thief.asks_to("use-app").await;
-        is_at(&thief.enters_code(&app_codes.code(&app, 0)).await, 200, "question");
+        is_at(&thief.enters_code(&app_codes.code(&app, 0)).await, 200, "code");
+        is_at(&thief.asks_to("use-questions").await, 200, "question");
         app.advance(Duration::from_secs(30));
         thief.answers = again.answers.clone();
         if at_password {

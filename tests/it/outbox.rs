@@ -43,7 +43,7 @@ async fn each_thing_done_is_told_to_every_known_address_once() {
     for (to, first) in [(own[0], "enrolled"), (own[1], "confirm your e-mail address")] {
         let subjects: Vec<_> = told.iter().filter(|(one, _)| one == to).map(|(_, subject)| subject).collect();
         assert_eq!(subjects.len(), 4, "{subjects:?}");
-        for (subject, part) in subjects.iter().zip([first, "ways in", "reset", "unlocked"]) {
+        for (subject, part) in subjects.iter().zip([first, "prove it", "reset", "unlocked"]) {
             assert!(subject.contains(part), "{subject}");
         }
     }

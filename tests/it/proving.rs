@@ -13,7 +13,7 @@ async fn is_locked(visitor: &Visitor) -> bool {
     match page.code() {
         200 => false,
         403 => {
-            assert!(page.text().contains("Too many wrong answers"), "{}", page.text());
+            assert!(page.text().contains("Too many wrong tries"), "{}", page.text());
             true
         }
         other => panic!("{other}: {}", page.text()),
@@ -79,7 +79,7 @@ async fn after_five_wrong_answers_reset_and_unlock_are_closed_until_enrolling_ag
     }
     let page = stranger.answers("guess 5").await;
     assert_eq!((page.code(), page.step().as_str()), (403, "error"));
-    assert!(page.text().contains("Too many wrong answers"), "{}", page.text());
+    assert!(page.text().contains("Too many wrong tries"), "{}", page.text());
     assert!(is_locked(&alice).await);
     let page = alice.elsewhere().begins("unlock").await;
     assert_eq!(page.code(), 403);
@@ -106,7 +106,7 @@ async fn a_lockout_in_one_browser_closes_what_is_under_way_in_another() {
     let answer = here.right_answer();
     let page = here.answers(&answer).await;
     assert_eq!(page.code(), 403, "{}", page.text());
-    assert!(page.text().contains("Too many wrong answers"), "{}", page.text());
+    assert!(page.text().contains("Too many wrong tries"), "{}", page.text());
 }
 
 #[tokio::test]

@@ -63,7 +63,9 @@
       var selection = window.getSelection();
       selection.removeAllRanges();
       selection.addRange(range);
-      if (document.execCommand("copy")) {
+      var copied = document.execCommand("copy");
+      selection.removeAllRanges();
+      if (copied) {
         copy.textContent = code.getAttribute("data-copied");
       }
     });
@@ -91,7 +93,12 @@
     }
 
     function over() {
-      say(bar.getAttribute("data-over"), bar.getAttribute("data-again"));
+      var codes = document.getElementById("recovery-codes");
+      if (codes) {
+        codes.hidden = true;
+        each(".copy", function (button) { button.hidden = true; });
+      }
+      say(bar.getAttribute(codes ? "data-over-codes" : "data-over"), bar.getAttribute("data-again"));
     }
 
     /* Asks for the page again behind the scenes, so that nothing typed is lost; if that fails the link is followed. */
@@ -182,6 +189,27 @@
     var go = document.getElementById("passkey-go");
     var failed = document.getElementById("passkey-failed");
     var field = document.getElementById("credential");
+    var busy = document.getElementById("passkey-busy");
+    var waiting = false;
+
+    /* Empty at first and never hidden, so that it is read out when something comes; and after the focus has moved. */
+    function fail(error) {
+      var known = { InvalidStateError: "data-known", NotAllowedError: "data-failed" };
+      var text = failed.getAttribute(known[error && error.name] || "data-unable");
+      go.focus();
+      setTimeout(function () {
+        failed.textContent = text;
+        failed.className = "told told-amber";
+      }, 150);
+    }
+
+    function wait(now) {
+      waiting = now;
+      go.setAttribute("aria-disabled", now ? "true" : "false");
+      go.className = now ? "button button-busy" : "button";
+      busy.textContent = now ? busy.getAttribute("data-busy") : "";
+    }
+
     if (!window.PublicKeyCredential || !navigator.credentials) {
       return;
     }
@@ -189,6 +217,9 @@
     go.hidden = false;
     go.addEventListener("click", function (event) {
       event.preventDefault();
+      if (waiting) {
+        return;
+      }
       var options = JSON.parse(holder.getAttribute("data-options")).publicKey;
       options.challenge = decode(options.challenge);
       options.excludeCredentials = decodeIds(options.excludeCredentials);
@@ -196,16 +227,15 @@
       if (options.user) {
         options.user.id = decode(options.user.id);
       }
-      failed.hidden = true;
-      go.disabled = true;
+      failed.textContent = "";
+      failed.className = "told told-amber told-empty";
+      wait(true);
       navigator.credentials[holder.getAttribute("data-deed")]({ publicKey: options }).then(function (credential) {
         field.value = describe(credential);
         field.form.submit();
-      }).catch(function () {
-        go.disabled = false;
-        failed.textContent = failed.getAttribute("data-failed");
-        failed.hidden = false;
-        go.focus();
+      }).catch(function (error) {
+        wait(false);
+        fail(error);
       });
     });
   }
@@ -227,6 +257,7 @@
 
   /* After a wrong form the reader starts where it says what is wrong. */
   each(".red-box", function (box) { box.focus(); });
+  each(".told-new", function (box) { box.focus(); });
 
   /* The list of languages closes like a menu. */
   each(".languages", function (list) {

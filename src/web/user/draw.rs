@@ -31,6 +31,8 @@ pub struct Typed {
     pub email: String,
     /// The questions chosen or written.
     pub questions: Vec<String>,
+    /// What a passkey is to be called.
+    pub name: String,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,8 @@ struct EnrollContext<'a> {
 #[derive(Serialize)]
 struct Enroll {
     proven: bool,
+    /// Whether too many wrong tries make it necessary.
+    locked: bool,
     /// Who has enrolled before need not do it all again.
     comes_back: bool,
     account: String,
@@ -80,6 +84,14 @@ struct QuestionContext<'a> {
     form: Form,
     question: Question,
     alternatives: Vec<&'static str>,
+    progress: Option<Progress>,
+}
+
+/// What was proved last, and how many ways are still needed.
+#[derive(Serialize)]
+struct Progress {
+    last: &'static str,
+    more: usize,
 }
 
 #[derive(Serialize)]
@@ -95,6 +107,7 @@ struct CodeContext<'a> {
     form: Form,
     code: Code,
     alternatives: Vec<&'static str>,
+    progress: Option<Progress>,
     /// Whether the code confirms an address at enrollment.
     confirms: bool,
 }
@@ -106,6 +119,7 @@ struct HeldContext<'a> {
     factor: &'static str,
     options: String,
     alternatives: Vec<&'static str>,
+    progress: Option<Progress>,
 }
 
 #[derive(Serialize)]
@@ -231,6 +245,7 @@ fn draw(
     let identify = || Identify::new(&settings, &domains, &typed.username, &typed.domain);
     let code = language.code.as_str();
     let alternatives: Vec<_> = shown.alternatives.iter().map(|way| way.as_str()).collect();
+    let progress = shown.progress.map(|(last, more)| Progress { last: last.as_str(), more });
     match shown.view {
         View::Start if kind == Kind::Enroll => {
             let enroll = enroll_page(site, language, None, None, typed, identify());
@@ -242,8 +257,10 @@ fn draw(
                 status,
             )
         }
-        View::Questions { account, present } => {
-            let enroll = enroll_page(site, language, Some(account), present.as_deref(), typed, identify());
+        View::Questions { account, present, locked } => {
+            let mut enroll =
+                enroll_page(site, language, Some(account), present.as_deref(), typed, identify());
+            enroll.locked = locked;
             let context = EnrollContext { page: page("credentials"), form, enroll };
             page::render(site, "user/enroll.html", code, context, status)
         }
@@ -253,7 +270,7 @@ fn draw(
         }
         View::Question { question, number, total } => {
             let question = Question { text: question.as_str().to_owned(), number, total };
-            let context = QuestionContext { page: page("question"), form, question, alternatives };
+            let context = QuestionContext { page: page("question"), form, question, alternatives, progress };
             page::render(site, "user/question.html", code, context, status)
         }
         View::Code(awaited) => {
@@ -262,28 +279,36 @@ fn draw(
                 form,
                 code: Code::of(awaited),
                 alternatives,
+                progress,
                 confirms: false,
             };
             page::render(site, "user/code.html", code, context, status)
         }
         View::Adding(Adding::Address(awaited)) => {
             let code = Code::of(awaited);
-            let context = CodeContext { page: page("code"), form, code, alternatives, confirms: true };
+            let context = CodeContext {
+                page: page("code").with_time(),
+                form,
+                code,
+                alternatives,
+                progress,
+                confirms: true,
+            };
             page::render(site, "user/code.html", &language.code, context, status)
         }
         View::Held { factor, options } => {
             let (factor, options) = (factor.as_str(), options.unwrap_or_default());
-            let context = HeldContext { page: page("code"), form, factor, options, alternatives };
+            let context = HeldContext { page: page("code"), form, factor, options, alternatives, progress };
             page::render(site, "user/held.html", code, context, status)
         }
         View::Methods(ways) => {
             let methods = methods::Overview::of(&settings, *ways);
-            let context = MethodsContext { page: page("credentials"), form, methods };
+            let context = MethodsContext { page: page("credentials").with_time(), form, methods };
             page::render(site, "user/methods.html", code, context, status)
         }
-        View::Adding(adding) => match methods::Added::of(adding) {
+        View::Adding(adding) => match methods::Added::of(adding, &typed.name) {
             Ok(adding) => {
-                let context = AddingContext { page: page("credentials"), form, adding };
+                let context = AddingContext { page: page("credentials").with_time(), form, adding };
                 page::render(site, "user/adding.html", code, context, status)
             }
             Err(error) => problem::page(site, language, Some(kind), &error).0,
@@ -355,6 +380,7 @@ fn enroll_page(
     };
     Enroll {
         proven: account.is_some(),
+        locked: false,
         comes_back: (count > 0 || settings.enroll.ask_email)
             && settings.ways().into_iter().any(Factor::is_held),
         account: account.unwrap_or_default(),

@@ -6,7 +6,7 @@ use qrcode::{Color, EcLevel, QrCode};
 use serde::Serialize;
 
 use crate::{
-    domain::{clock::Timestamp, flow::Factor},
+    domain::{clock::Timestamp, enrollment::Passkey, flow::Factor},
     flows::{
         Error,
         view::{Adding, Ways},
@@ -19,6 +19,9 @@ use crate::{
 pub struct Overview {
     account: String,
     done: &'static str,
+    /// Whether questions, answers or the address were just saved; and whether that ended a lockout of Regain.
+    saved: bool,
+    reopened: bool,
     usable: usize,
     needed: usize,
     code: bool,
@@ -65,12 +68,14 @@ fn day(at: Timestamp) -> String {
 impl Overview {
     /// As the settings offer them.
     pub fn of(settings: &Settings, ways: Ways) -> Self {
-        let Ways { account, enrollment, done, usable, destinations, needed } = ways;
+        let Ways { account, enrollment, done, enrolled, usable, destinations, needed } = ways;
         let is_on = |factor| settings.is_on(factor);
         let recovery = enrollment.recovery_codes.as_ref();
         Self {
             account,
             done: done.map_or("", |done| done.as_str()),
+            saved: enrolled.is_some(),
+            reopened: enrolled == Some(true),
             usable,
             needed,
             code: is_on(Factor::Code),
@@ -109,7 +114,13 @@ pub struct Added {
     factor: &'static str,
     qr: Option<Qr>,
     secret: String,
+    /// The address of the scheme `otpauth`, for an app on the same device; and the account in it.
+    address: String,
+    account: String,
     options: String,
+    /// What the passkey was to be called.
+    name: String,
+    longest_name: usize,
     codes: Vec<String>,
 }
 
@@ -146,18 +157,24 @@ impl Qr {
 
 impl Added {
     /// The page of it. (The address has a page of its own.)
-    pub fn of(adding: Adding) -> Result<Self, Error> {
+    pub fn of(adding: Adding, name: &str) -> Result<Self, Error> {
         let blank = |factor: Factor| Self {
             factor: factor.as_str(),
             qr: None,
             secret: String::new(),
+            address: String::new(),
+            account: String::new(),
             options: String::new(),
+            name: name.to_owned(),
+            longest_name: Passkey::MAXIMUM_CHARACTERS,
             codes: Vec::new(),
         };
         Ok(match adding {
-            Adding::App { address, typed } => Self {
+            Adding::App { address, typed, account } => Self {
                 qr: Some(Qr::of(address.reveal())?),
                 secret: typed.reveal().to_owned(),
+                address: address.reveal().to_owned(),
+                account,
                 ..blank(Factor::App)
             },
             Adding::Passkey(options) => Self { options, ..blank(Factor::Passkey) },

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         account::Domain,
         field::{Field, Problem, Problems},
+        flow::METHODS_IDLE,
     },
     render::Language,
     settings::Settings,
@@ -25,6 +26,7 @@ pub struct Page<'a> {
     help_desk: String,
     footer: String,
     session_seconds: u32,
+    session_over: &'static str,
     languages: Vec<LanguageLink<'a>>,
 }
 
@@ -51,6 +53,7 @@ impl<'a> Page<'a> {
             help_desk: settings.general.help_desk.clone(),
             footer: settings.general.footer.clone(),
             session_seconds: settings.security.idle_timeout_seconds,
+            session_over: "session.over",
             languages: site
                 .renderer
                 .languages()
@@ -63,6 +66,19 @@ impl<'a> Page<'a> {
                 })
                 .collect(),
         }
+    }
+}
+
+impl Page<'_> {
+    /// The page where someone looks after their ways of proving: more time, and all of it is kept.
+    #[must_use]
+    pub fn with_time(mut self) -> Self {
+        if self.session_seconds > 0 {
+            self.session_seconds =
+                self.session_seconds.max(u32::try_from(METHODS_IDLE.as_secs()).unwrap_or(u32::MAX));
+        }
+        self.session_over = "session.over_saved";
+        self
     }
 }
 

@@ -330,8 +330,9 @@ async fn step(
                 _ => Ok(Next::Wrong(problems, None)),
             }
         }
-        Step::Held(_) => {
-            let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
+        Step::Held(asked) => {
+            let field = if asked.factor == Factor::App { Field::AppCode } else { Field::RecoveryCode };
+            let code = problems.keep(field, form.take("code").and_then(|text| Code::parse(&text)));
             close(form, &mut problems);
             match code {
                 Some(code) if problems.is_empty() => {
@@ -342,8 +343,9 @@ async fn step(
             }
         }
         Step::Methods(now) => {
-            let taken = (now, action);
-            look_after_methods(site, visitor, &flow, taken, form, &mut problems).await
+            let now_and_action = (now, action);
+            look_after_methods(site, visitor, &flow, now_and_action, form, (&mut problems, &mut taken.typed))
+                .await
         }
         Step::NewPassword { .. } => match new_password(form, &mut problems, None) {
             Some(new) => {
@@ -404,15 +406,16 @@ async fn look_after_methods(
     flow: &Flow,
     (now, action): (&Methods, &str),
     form: &mut Form,
-    problems: &mut Problems,
+    (problems, typed): (&mut Problems, &mut Typed),
 ) -> Result<Next, Error> {
     let services = &site.services;
     if let Some(deed) = Deed::parse(action) {
         return methods::act(services, visitor, flow, deed).await;
     }
     match &now.adding {
-        Some(Adding::App(_) | Adding::Address(_)) => {
-            let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
+        Some(adding @ (Adding::App(_) | Adding::Address(_))) => {
+            let field = if matches!(adding, Adding::App(_)) { Field::AppCode } else { Field::Code };
+            let code = problems.keep(field, form.take("code").and_then(|text| Code::parse(&text)));
             close(form, problems);
             match code {
                 Some(code) if problems.is_empty() => methods::confirm(services, visitor, flow, code).await,
@@ -422,6 +425,7 @@ async fn look_after_methods(
         Some(Adding::Passkey(_)) => {
             let credential = credential(form, problems);
             let name = problems.keep(Field::Name, form.take("name").and_then(|text| passkey_name(&text)));
+            typed.name.clone_from(name.as_ref().unwrap_or(&String::new()));
             close(form, problems);
             match (credential, name) {
                 (Some(credential), Some(name)) if problems.is_empty() => {
@@ -434,16 +438,14 @@ async fn look_after_methods(
     }
 }
 
-/// What a passkey is to be called; it may be nothing.
+/// What a passkey is to be called; it may be nothing. One that is too long is cut: the device has made the passkey by
+/// then.
 fn passkey_name(text: &SecretText) -> Result<String, Problem> {
-    let name = text.reveal().trim();
-    if name.chars().count() > Passkey::MAXIMUM_CHARACTERS {
-        return Err(Problem::FieldTooLong);
-    }
+    let name: String = text.reveal().trim().chars().take(Passkey::MAXIMUM_CHARACTERS).collect();
     if name.chars().any(char::is_control) {
         return Err(Problem::FieldHasControlCharacters);
     }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 /// Takes the new password out of the form, typed twice alike and not the old one.
