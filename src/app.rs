@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,6 +22,7 @@ use crate::{
     },
     domain::{
         account::{Domain, DomainName},
+        admin::SetupLink,
         audit::{Action, Event, Outcome},
         clock::{Clock, SystemClock},
         secret::{Key, Password, SecretText},
@@ -341,11 +342,37 @@ fn limits(config: &Config) -> Limits {
 /// folder can leave one.
 pub const RESET_FILE: &str = "reset-access";
 
+/// What the console left: a small file of the folder's owner or root that nobody else can write, no older than the link
+/// in it may be.
+fn reset_left_in(file: &Path) -> std::io::Result<String> {
+    use std::{io::Read as _, os::unix::fs::MetadataExt as _};
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    let found = opened.metadata()?;
+    let is_own = found.uid() == 0 || found.uid() == rustix::process::geteuid().as_raw();
+    let age = found.modified()?.elapsed().unwrap_or_default();
+    let wrong = if !found.is_file() || found.len() > 100 {
+        "is no file that regain admin reset-access has made"
+    } else if !is_own || found.mode() & 0o022 != 0 {
+        "belongs to another user, or others can write it"
+    } else if age > SetupLink::LIFE {
+        "is too old"
+    } else {
+        let mut text = String::new();
+        opened.take(100).read_to_string(&mut text)?;
+        return Ok(text);
+    };
+    // Out of the way, so that it is told once.
+    let _ = fs::remove_file(file);
+    Err(std::io::Error::other(wrong))
+}
+
 /// Takes up links that were made on the console, each once.
 async fn await_resets(folder: &Path, services: &Services, shutdown: CancellationToken) {
     let file = folder.join(RESET_FILE);
     loop {
-        match fs::read_to_string(&file) {
+        match reset_left_in(&file) {
             Ok(text) => {
                 // Taken away first: it is good once, whatever becomes of it.
                 let taken = match fs::remove_file(&file) {

@@ -16,6 +16,7 @@ pub mod field;
 pub mod flow;
 pub mod lockout;
 pub mod message;
+pub mod network;
 pub mod password_rules;
 pub mod permission;
 pub mod refusal;

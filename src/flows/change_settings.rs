@@ -9,10 +9,16 @@ use toml::{Table, Value};
 
 use super::{Error, Services};
 use crate::{
-    domain::audit::{Action, Event, Outcome},
+    domain::{
+        admin::LocalAdmin,
+        audit::{Action, Event, Outcome},
+    },
     settings::{Fault, Settings, Tab, layers},
     store::{self, ChangedTab, SettingsVersion, seal},
 };
+
+/// The most bytes that can be kept of one tab; its sealed secrets need room besides.
+const LARGEST_TAB: usize = store::engine::MAXIMUM_VALUE - 8 * 1024;
 
 /// Who changes settings.
 #[derive(Debug, Clone)]
@@ -101,13 +107,21 @@ pub async fn change(
             faults.push(Fault::new(&key, "there is no such setting"));
             continue;
         };
-        if layers::find(&services.fixed.table, &edit.key).is_some() {
+        if layers::is_for_the_file(&edit.key) {
+            faults.push(Fault::new(&key, "can be set in the configuration only"));
+        } else if layers::find(&services.fixed.table, &edit.key).is_some() {
             faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
         } else {
             // Set to the default is not set: a later default holds then.
             let value = edit.value.clone().filter(|value| Some(value) != (field.default)().as_ref());
             layers::set(&mut after, &edit.key, value);
         }
+    }
+    faults.extend(secrets_elsewhere(services, &before, &after, &edits));
+    if !leaves_someone(services, &before, &after).await? {
+        let text =
+            "would leave nobody who can open this page: keep a group, or make the panel's own account first";
+        faults.push(Fault::new("settings.admin.administrators", text));
     }
     let settings = match Settings::of_layers(&after, &services.fixed.table) {
         Ok(settings) if faults.is_empty() => settings,
@@ -133,6 +147,10 @@ pub async fn change(
             Err(text) => return Ok(Change::Wrong(vec![Fault::new("settings.domain", text)])),
         }
     };
+    let kept = |tab: &Value| toml::to_string(tab).map_or(0, |text| text.len());
+    if let Some((tab, _)) = after.iter().find(|(_, tab)| kept(tab) > LARGEST_TAB) {
+        return Ok(Change::Wrong(vec![Fault::new(&format!("settings.{tab}"), "is too long altogether")]));
+    }
     if !keep(services, editor, version, (&before, &after), &keys).await? {
         return Ok(Change::Conflict);
     }
@@ -141,6 +159,49 @@ pub async fn change(
     }
     services.settings.store(Arc::new(settings));
     Ok(Change::Made(keys))
+}
+
+/// Secrets that would be sent to another place than before, without being given anew: whoever changes the place would
+/// be told them there.
+fn secrets_elsewhere(services: &Services, before: &Table, after: &Table, edits: &[Edit]) -> Vec<Fault> {
+    let whole = |changed: &Table| {
+        let mut table = changed.clone();
+        layers::lay_over(&mut table, &services.fixed.table);
+        table
+    };
+    let (before, after) = (whole(before), whole(after));
+    let faults = layers::SENT_TO.iter().filter_map(|(secret, places)| {
+        let place =
+            places.iter().find(|place| layers::find(&before, place) != layers::find(&after, place))?;
+        layers::find(&after, secret)?;
+        if services.fixed.source(secret).is_some() {
+            let text = format!("can be set in the configuration only, as long as {secret} is set there");
+            return Some(Fault::new(&format!("settings.{place}"), text));
+        }
+        let is_given = edits.iter().any(|edit| edit.key == *secret && edit.value.is_some());
+        let text = "has to be given again: it would be sent to another place than before";
+        (!is_given).then(|| Fault::new(&format!("settings.{secret}"), text))
+    });
+    faults.collect()
+}
+
+/// Whether a group of administrators stays, or there is the account of Regain itself.
+async fn leaves_someone(services: &Services, before: &Table, after: &Table) -> Result<bool, Error> {
+    const KEY: &str = "admin.administrators";
+    let groups = |table: &Table| {
+        let groups = layers::find(table, KEY).and_then(Value::as_array);
+        groups.map(|groups| groups.iter().filter_map(Value::as_str).map(str::to_ascii_uppercase).collect())
+    };
+    let (before, after): (Vec<_>, Vec<_>) =
+        (groups(before).unwrap_or_default(), groups(after).unwrap_or_default());
+    if before.is_empty()
+        || before == after
+        || services.fixed.source(KEY).is_some()
+        || before.iter().any(|group| after.contains(group))
+    {
+        return Ok(true);
+    }
+    Ok(services.store.find::<LocalAdmin>(&()).await?.is_some())
 }
 
 /// Writes what was changed, with its events; false if somebody else was faster.
@@ -194,29 +255,37 @@ async fn keep(
     }
 }
 
-/// The longest that is told of a value.
-const LONGEST: usize = 200;
+/// The most characters that are told of a value.
+const LONGEST: usize = 2000;
 
-/// A change for the audit log: `security.idle_timeout_seconds: 300 → 600`.
+/// A change for the audit log: `security.idle_timeout_seconds: 300 → 600`; of a list what came and what went.
 fn told(key: &str, before: &Table, after: &Table) -> String {
     let Some(field) = layers::field(key) else { return key.to_owned() };
     if field.is_secret() {
         return format!("{key}: changed");
     }
-    let value = |table: &Table| {
-        let mut inner = Table::new();
-        let value = layers::find(table, key).cloned().or_else(field.default);
-        if let Some(value) = value {
-            layers::set(&mut inner, key, Some(value));
-        }
-        let hidden: Result<(), ()> = layers::each_secret(&mut inner, &mut |_, secret| {
-            "changed".clone_into(secret);
-            Ok(())
-        });
-        match (hidden, layers::find(&inner, key)) {
-            (Ok(()), Some(value)) => value.to_string().chars().take(LONGEST).collect(),
-            _ => "not set".to_owned(),
-        }
+    let value = |table: &Table| layers::find(table, key).cloned().or_else(field.default);
+    let (before, after) = (value(before), value(after));
+    let change = if let (Some(Value::Array(old)), Some(Value::Array(new))) = (&before, &after) {
+        let missing = |from: &[Value], others: &[Value], sign: char| {
+            let missing = from.iter().filter(|value| !others.contains(value));
+            missing.map(|value| format!("{sign}{value}")).collect::<Vec<_>>()
+        };
+        let changes = [missing(old, new, '−'), missing(new, old, '+')].concat();
+        if changes.is_empty() { "in another order".to_owned() } else { changes.join(" ") }
+    } else {
+        let text =
+            |value: Option<Value>| value.map_or_else(|| "not set".to_owned(), |value| value.to_string());
+        format!("{} → {}", short(&text(before)), short(&text(after)))
     };
-    format!("{key}: {} → {}", value(before), value(after))
+    format!("{key}: {}", short(&change))
+}
+
+/// On one line, and not too long.
+fn short(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        line.push('…');
+    }
+    line
 }

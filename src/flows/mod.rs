@@ -127,6 +127,10 @@ impl Services {
 pub(crate) fn require_permitted(services: &Services, kind: Kind, account: &Account) -> Result<(), Refusal> {
     require_served(account)?;
     let settings = services.settings.load();
+    // Whoever may use the panel could otherwise be let into it by a mailbox or by answers.
+    if matches!(kind, Kind::Reset | Kind::Unlock) && settings.admin.role(account).is_some() {
+        return Err(Refusal::AccountPrivileged);
+    }
     let rule = settings.permissions.rule(kind);
     if rule != Rule::Everyone && account.group_sids.is_empty() {
         tracing::error!(account = %account.key.guid, "the groups of an account can't be read (tokenGroups)");

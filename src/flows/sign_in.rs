@@ -18,6 +18,7 @@ use crate::{
         enrollment::App,
         field::{Field, Problem, Problems},
         lockout::{Allowance, Subject, Tally},
+        network::network_of,
         refusal::Refusal,
         secret::Password,
         slow_hash::SlowHash,
@@ -175,7 +176,17 @@ pub fn shown_secret(services: &Services, session: &AdminSession) -> Option<TotpS
 
 /// Under what the tries of an administrator are counted: apart from those of the same person as a user.
 fn subject(services: &Services, who: &AdminId) -> Subject {
-    let hash = keyed_hash(&services.keys.decoys, &[b"admin", &place(who)]);
+    counted_as(services, &place(who))
+}
+
+/// Under what wrong passwords of the account of Regain itself are counted: by where they come from. Counted all together,
+/// a stranger could keep its owner out on the day it is needed.
+fn door(services: &Services, address: IpAddr) -> Subject {
+    counted_as(services, network_of(address).to_string().as_bytes())
+}
+
+fn counted_as(services: &Services, what: &[u8]) -> Subject {
+    let hash = keyed_hash(&services.keys.decoys, &[b"admin", what]);
     let mut name = [0; 16];
     name.copy_from_slice(&hash[..16]);
     Subject::Unknown { domain: DomainName::new("admin"), name }
@@ -191,7 +202,7 @@ fn event(services: &Services, (name, address): (&str, IpAddr), outcome: Outcome,
         action: Action::SignIn,
         detail: detail.into(),
         source_ip: Some(address),
-        source_user: Some(name.chars().take(256).collect()),
+        source_user: Some(name.chars().filter(|c| !c.is_control()).take(256).collect()),
         account: None,
         reference: None,
     }
@@ -201,7 +212,8 @@ fn wrong_password() -> Next {
     Next::Wrong(Problems::of(Field::Password, Problem::NameOrPasswordWrong))
 }
 
-/// Takes name and password of the account of Regain itself. It is held up after three wrong ones, never locked.
+/// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait; the account
+/// is never locked.
 pub async fn enter_local(
     services: &Services,
     address: IpAddr,
@@ -209,7 +221,7 @@ pub async fn enter_local(
     password: Password,
 ) -> Result<Next, Error> {
     let admin = services.store.find::<LocalAdmin>(&()).await?.map(Found::into_inner);
-    let subject = subject(services, &AdminId::Local);
+    let subject = door(services, address);
     let _turn = services.turns.of(&subject).await;
     let now = services.now();
     let spent = attempt::count(services, &subject, |tally| tally.spend_password(None, 5, now)).await?;
@@ -223,7 +235,15 @@ pub async fn enter_local(
         .map_or_else(|| SlowHash::decoy(answer::hash_cost(services)), |admin| admin.hash.clone());
     let keys = std::sync::Arc::clone(&services.keys);
     let compared =
-        services.hashing.run(move || hash.matches(password.reveal().as_bytes(), &keys.pepper)).await?;
+        services.hashing.run(move || hash.matches(password.reveal().as_bytes(), &keys.pepper)).await;
+    let compared = match compared {
+        Ok(compared) => compared,
+        Err(error) => {
+            // Nothing was compared: the try is given back.
+            attempt::count(services, &subject, Tally::refund_password).await?;
+            return Err(error);
+        }
+    };
     let is_right = compared.map_err(|e| Error::Internal(e.to_string()))?;
     let Some(admin) = admin.filter(|_| is_name && is_right) else {
         note(services, event(services, (name, address), Outcome::Failure, "password"), None).await;
@@ -247,7 +267,10 @@ pub async fn enter(
     let tried =
         attempt::try_password(services, &*directory, (&subject, &turn), found.as_ref(), &password).await?;
     drop(turn);
-    let failed = |detail: &str| event(services, (&who.typed, address), Outcome::Failure, detail);
+    let failed = |detail: &str| Event {
+        domain: who.domain.to_string(),
+        ..event(services, (&who.typed, address), Outcome::Failure, detail)
+    };
     let account = match tried {
         Some((account, PasswordCheck::Right)) => account,
         None | Some((_, PasswordCheck::Wrong | PasswordCheck::LockedOut)) => {
@@ -285,7 +308,11 @@ pub async fn confirm(
     seen: &AdminSession,
     code: Code,
 ) -> Result<Next, Error> {
-    let subject = subject(services, &seen.who);
+    // Who makes the account anew is not held up by those who know its old password: the secret is on the page.
+    let subject = match &seen.stage {
+        Stage::NewLocal { link, .. } => counted_as(services, link),
+        _ => subject(services, &seen.who),
+    };
     let _turn = services.turns.of(&subject).await;
     let Some(found) = services.store.find::<AdminSession>(&session.hash()).await? else {
         return Err(Error::Refused(Refusal::SessionExpired));
@@ -350,7 +377,9 @@ async fn sign(
             return Err(Error::Refused(Refusal::SetupLinkVoid));
         };
         let before = services.store.find::<LocalAdmin>(&()).await?;
-        batch = batch.remove(&(), &current).write(&(), before.as_ref(), admin);
+        // From now on: sessions of the account that was there before end.
+        let admin = LocalAdmin { made_at: now, ..admin.clone() };
+        batch = batch.remove(&(), &current).write(&(), before.as_ref(), &admin);
         detail = "setup";
     }
     let event = event(services, (&signed.name, signed.address), Outcome::Success, detail);
@@ -374,14 +403,17 @@ pub async fn standing(services: &Services, session: &SessionId) -> Result<Standi
         return Ok(Standing::Pending(Box::new(found)));
     }
     let mut current = (*found).clone();
-    if now.since(found.checked_at) >= CHECK {
-        let Some(role) = role_of(services, &found.who).await? else {
+    // The account of Regain itself is at hand; a directory is asked each minute.
+    if found.who == AdminId::Local || now.since(found.checked_at) >= CHECK {
+        let Some(role) = role_of(services, &found).await? else {
             tracing::warn!(name = found.name, "an administrator may no longer use the panel");
             end(services, &key).await?;
             return Ok(Standing::None);
         };
         current.role = role;
-        current.checked_at = now;
+        if found.who != AdminId::Local {
+            current.checked_at = now;
+        }
     }
     if now.since(found.touched_at) >= std::time::Duration::from_secs(15) {
         current.touched_at = now;
@@ -396,22 +428,28 @@ pub async fn standing(services: &Services, session: &SessionId) -> Result<Standi
     Ok(Standing::Signed(Admin { who: current.who, name: current.name, role: current.role }))
 }
 
-async fn role_of(services: &Services, who: &AdminId) -> Result<Option<Role>, Error> {
-    match who {
-        AdminId::Local => Ok(services.store.find::<LocalAdmin>(&()).await?.map(|_| Role::Administrator)),
+async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<Role>, Error> {
+    match &session.who {
+        AdminId::Local => {
+            let account = services.store.find::<LocalAdmin>(&()).await?;
+            let account = account.filter(|account| account.made_at <= session.began_at);
+            Ok(account.map(|_| Role::Administrator))
+        }
         AdminId::Account(key) => {
-            let account = services.directory(&key.domain)?.load(key.guid).await?;
+            let Ok(directory) = services.directory(&key.domain) else { return Ok(None) };
+            let account = directory.load(key.guid).await?;
             let account = account.filter(|account| !account.disabled && !account.expired);
             Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
         }
     }
 }
 
-/// Ends a session, by the hash of its secret.
+/// Ends a session, by the hash of its secret, whatever else happens to it meanwhile.
 pub async fn end(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
-    if let Some(found) = services.store.find::<AdminSession>(key).await? {
+    while let Some(found) = services.store.find::<AdminSession>(key).await? {
         match services.store.batch().remove(key, &found).commit().await {
-            Ok(()) | Err(store::Error::Conflict) => {}
+            Ok(()) => break,
+            Err(store::Error::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -2,24 +2,37 @@
 
 use std::time::Duration;
 
-use super::{permissions::sid, table::tab};
-use crate::domain::{account::Account, admin::Role};
+use super::table::tab;
+use crate::domain::{account::Account, admin::Role, permission::is_sid};
 
 tab! {
     /// The Admin tab.
     pub struct Admin {
         /// The groups of Active Directory whose members administer Regain, by their SIDs;
         /// `(Get-ADGroup Name).SID.Value` in PowerShell tells a group's. Members of nested groups count.
-        administrators: Vec<String> = Vec::new(), as sid;
+        administrators: Vec<String> = Vec::new(), as group;
         /// The groups whose members help users: they see users and events, end a lockout of Regain, delete an
         /// enrollment.
-        help_desk: Vec<String> = Vec::new(), as sid;
+        help_desk: Vec<String> = Vec::new(), as group;
         /// The groups whose members may look, and change nothing.
-        auditors: Vec<String> = Vec::new(), as sid;
+        auditors: Vec<String> = Vec::new(), as group;
         /// After so many minutes without a step one has to sign in again.
         idle_minutes: u32 = 10, in 1..=60;
         /// After so many hours in any case.
         longest_hours: u32 = 8, in 1..=24;
+    }
+}
+
+/// A group of a domain, as an SID. Groups that every domain has under the same SID would be those of all domains, and
+/// those that everybody of a domain is in are nobody's to administer with (MS-DTYP 2.4.2.4).
+fn group(text: &str) -> Result<(), String> {
+    let relative = text.rsplit('-').next().unwrap_or_default();
+    if !is_sid(text) || !text.to_ascii_uppercase().starts_with("S-1-5-21-") || text.split('-').count() != 8 {
+        Err("is not the SID of a group of a domain, for instance \"S-1-5-21-1004336348-1177238915-682003330-1105\"".into())
+    } else if matches!(relative, "513" | "514" | "515") {
+        Err("is a group that everybody is in".into())
+    } else {
+        Ok(())
     }
 }
 

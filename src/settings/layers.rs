@@ -10,6 +10,22 @@ use super::{
     table::{join, sift},
 };
 
+/// Settings that are never changed in the panel: they start programs or read and write files of this machine, or say
+/// which domains are served by whom.
+const FOR_THE_FILE: [&str; 6] =
+    ["domain", "mail.ca_file", "mail.folder", "sms.arguments", "sms.ca_file", "sms.program"];
+
+/// Whether a setting can only be set by file and environment.
+pub fn is_for_the_file(key: &str) -> bool {
+    FOR_THE_FILE.contains(&key)
+}
+
+/// Secrets, and the settings that say where they are sent.
+pub const SENT_TO: [(&str, &[&str]); 2] = [
+    ("mail.password", &["mail.host", "mail.port", "mail.security"]),
+    ("sms.http_authorization", &["sms.url"]),
+];
+
 /// What file and environment fix.
 #[derive(Clone, Default)]
 pub struct Fixed {

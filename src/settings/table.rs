@@ -97,7 +97,9 @@ impl Field {
             (Shape::ListsByLanguage, Value::Table(lists)) => {
                 lists.values().find_map(|list| self.fault_of_list(list))
             }
-            (Shape::ListsByLanguage, _) => Some("must be lists by language: en = [\"…\", \"…\"]".into()),
+            (Shape::ListsByLanguage, _) => Some(
+                "must be lists by language: en = [\"…\", \"…\"]; in the panel a line [en] above each list, once".into(),
+            ),
             (Shape::Section(_), _) => Some(format!("must be a section: [{}]", self.key)),
             (Shape::Sections(_), Value::Array(sections)) if sections.iter().all(Value::is_table) => None,
             (Shape::Sections(_), _) => Some(format!("must be sections: [[{}]]", self.key)),
@@ -113,6 +115,9 @@ impl Field {
     }
 
     fn fault_of_text(&self, text: &str) -> Option<String> {
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            return Some("has control characters in it".into());
+        }
         self.form.and_then(|form| form(text).err()).map(|fault| format!("\"{text}\" {fault}"))
     }
 }

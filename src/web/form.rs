@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::domain::{field::Problem, secret::SecretText};
 
 /// The most a form may have: ten questions and answers fit many times over.
-const MAXIMUM_BYTES: usize = 16 * 1024;
+pub(super) const MAXIMUM_BYTES: usize = 16 * 1024;
 /// So much more is read and thrown away, so that the visitor gets an answer instead of a broken connection.
 const DRAINED_BYTES: usize = 4 * 1024 * 1024;
 /// So long the body may take.
@@ -30,13 +30,13 @@ enum Value {
 }
 
 impl Form {
-    /// Reads the request's body. `None` if it broke off or took too long: there is nobody left to answer.
-    pub async fn read(request: &mut Request) -> Option<Self> {
+    /// Reads the request's body, of at most so many bytes. `None` if it broke off or took too long: there is nobody left to answer.
+    pub async fn read(request: &mut Request, most: usize) -> Option<Self> {
         let urlencoded = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
             media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
         });
-        let body = tokio::time::timeout(PATIENCE, read_body(request)).await.ok()??;
+        let body = tokio::time::timeout(PATIENCE, read_body(request, most)).await.ok()??;
         let fault = match body {
             _ if !urlencoded => Problem::FieldNotText,
             None => Problem::BodyTooLarge,
@@ -106,21 +106,21 @@ impl Form {
 }
 
 /// `Some(None)` is a body that is too large.
-async fn read_body(request: &mut Request) -> Option<Option<Zeroizing<Vec<u8>>>> {
+async fn read_body(request: &mut Request, most: usize) -> Option<Option<Zeroizing<Vec<u8>>>> {
     // As large from the start as it can get: growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAXIMUM_BYTES));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let mut read = 0_usize;
     let mut stream = request.take_body().into_bytes_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.ok()?;
         read += chunk.len();
-        if read <= MAXIMUM_BYTES {
+        if read <= most {
             bytes.extend_from_slice(&chunk);
         } else if read > DRAINED_BYTES {
             break;
         }
     }
-    Some((read <= MAXIMUM_BYTES).then_some(bytes))
+    Some((read <= most).then_some(bytes))
 }
 
 /// Undoes the form encoding (WHATWG URL 5.1), strictly: a broken escape is an error.

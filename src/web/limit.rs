@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::clock::Timestamp;
+use crate::domain::{clock::Timestamp, network::network_of};
 
 /// The most addresses remembered; beyond, those with the most tries left are forgotten.
 const MOST_ADDRESSES: usize = 50_000;
@@ -102,18 +102,6 @@ fn forget(buckets: &mut HashMap<IpAddr, Bucket>, size: f64, now: Timestamp) {
             keep = !keep;
             keep
         });
-    }
-}
-
-/// What a visitor is counted by: the IPv4 address, or the /64 of an IPv6 address, which is one subscriber's.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[8..].fill(0);
-            IpAddr::from(octets)
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -92,14 +92,11 @@ const LANGUAGE_COOKIE: &str = "__Host-regain-language";
 
 /// The value of a cookie of the request.
 fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers().get_all(header::COOKIE).iter().find_map(|header| {
-        let pairs = header.to_str().ok()?;
-        pairs
-            .split(';')
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| v)
-    })
+    let headers = request.headers().get_all(header::COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let pairs = headers.flat_map(|pairs| pairs.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
+    // Of two nobody knows which one is the browser's own.
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The session of the request, if it has one.

@@ -20,7 +20,7 @@ use super::{
     user::{page, set_cookie_at},
 };
 use crate::{
-    domain::{admin::Role, refusal::Refusal},
+    domain::{admin::Role, field::Problem, refusal::Refusal},
     flows::{
         self, Error,
         change_settings::Editor,
@@ -30,9 +30,11 @@ use crate::{
     render::Language,
 };
 
-/// The cookie of a session of the panel; it is sent nowhere else.
-const COOKIE: &str = "__Secure-regain-admin";
-const PATH: &str = "/admin";
+/// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
+const COOKIE: &str = "__Host-regain-admin";
+const PATH: &str = "/";
+/// The most a form of the panel may have: lists of questions in every language, as they were and as they are to be.
+const MAXIMUM_FORM: usize = 256 * 1024;
 
 /// Adds all addresses of the panel.
 pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
@@ -70,12 +72,12 @@ impl Seat<'_> {
 /// A page of the panel.
 #[async_trait]
 trait Page: Send + Sync {
-    /// Who may see it, at least.
-    fn least(&self) -> Role;
+    /// Whether someone in that role may see it.
+    fn is_for(&self, role: Role) -> bool;
 
-    /// Who may send its form, at least.
-    fn least_to_send(&self) -> Role {
-        Role::Administrator
+    /// Whether someone in that role may send its form.
+    fn is_sent_by(&self, role: Role) -> bool {
+        role == Role::Administrator
     }
 
     /// Shows it.
@@ -105,8 +107,9 @@ impl Endpoint for Guarded {
             Err(error) => return Ok(refuse(&error)),
         };
         let is_post = request.method() == Method::POST;
-        let least = if is_post { self.page.least_to_send() } else { self.page.least() };
-        if admin.role < least {
+        let is_permitted =
+            if is_post { self.page.is_sent_by(admin.role) } else { self.page.is_for(admin.role) };
+        if !is_permitted {
             return Ok(refuse(&Error::Refused(Refusal::AdminNotPermitted)));
         }
         let address = address(&request);
@@ -115,9 +118,12 @@ impl Endpoint for Guarded {
                 return Ok(response);
             }
             let same_site = csrf::is_same_site(&request, &site.hosts);
-            let Some(mut form) = Form::read(&mut request).await else {
+            let Some(mut form) = Form::read(&mut request, MAXIMUM_FORM).await else {
                 return Ok(StatusCode::REQUEST_TIMEOUT.into());
             };
+            if form.fault == Some(Problem::BodyTooLarge) {
+                return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
+            }
             if !same_site || !is_genuine(site, &session, request.uri().path(), &mut form) {
                 return Ok(refuse(&Error::Refused(Refusal::FormForged)));
             }
@@ -185,7 +191,8 @@ struct TabLink {
 
 impl Panel {
     fn new(seat: &Seat<'_>, current: &str) -> Self {
-        let tabs = settings::TABS.iter().map(|key| TabLink {
+        let may_see = settings::is_for(seat.admin.role);
+        let tabs = settings::TABS.iter().filter(|_| may_see).map(|key| TabLink {
             key,
             href: format!("/admin/settings/{key}"),
             current: *key == current,
@@ -204,12 +211,12 @@ struct SignOut;
 
 #[async_trait]
 impl Page for SignOut {
-    fn least(&self) -> Role {
-        Role::Auditor
+    fn is_for(&self, _role: Role) -> bool {
+        true
     }
 
-    fn least_to_send(&self) -> Role {
-        Role::Auditor
+    fn is_sent_by(&self, _role: Role) -> bool {
+        true
     }
 
     async fn show(&self, _seat: Seat<'_>) -> Result<Response, Error> {

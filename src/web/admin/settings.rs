@@ -32,6 +32,11 @@ pub(super) const TABS: [&str; 12] = [
     "admin",
 ];
 
+/// Whether someone in that role may see settings: those who help users have no need to.
+pub(super) fn is_for(role: Role) -> bool {
+    role != Role::HelpDesk
+}
+
 /// `/admin`
 pub(super) struct Overview;
 
@@ -44,8 +49,8 @@ struct OverviewContext<'a> {
 
 #[async_trait]
 impl Page for Overview {
-    fn least(&self) -> Role {
-        Role::Auditor
+    fn is_for(&self, _role: Role) -> bool {
+        true
     }
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
@@ -103,6 +108,8 @@ struct Control {
     help: String,
     kind: &'static str,
     value: String,
+    /// What is in force: sent along, so that only what is changed here is changed.
+    was: String,
     options: Vec<page::Choice>,
     /// The bounds of a number, and the default, in words of their own.
     least: String,
@@ -111,6 +118,7 @@ struct Control {
     /// Where it is fixed; empty if it is not.
     fixed: String,
     is_fixed: bool,
+    is_for_the_file: bool,
     /// Whether a secret is set.
     is_set: bool,
 }
@@ -168,16 +176,30 @@ fn understood(field: &Field, typed: &str) -> Option<Value> {
         Shape::List if typed.trim().is_empty() && (field.default)().is_none() => None,
         Shape::List => Some(lines(typed)),
         Shape::ListsByLanguage => {
-            let mut lists = Table::new();
-            for part in typed.split('[').skip(1) {
-                let (language, rest) = part.split_once(']')?;
-                lists.insert(language.trim().to_owned(), lines(rest));
-            }
-            Some(Value::Table(lists))
+            Some(lists_by_language(typed).map_or_else(|| Value::String(typed.to_owned()), Value::Table))
         }
         _ if typed.is_empty() => None,
         _ => Some(field.understand(typed)),
     }
+}
+
+/// Lists as they stand in a box: `[en]` on a line of its own above each. `None` if it is anything else.
+fn lists_by_language(typed: &str) -> Option<Table> {
+    let mut lists = Table::new();
+    let mut current = None;
+    for line in typed.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(language) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            let language = language.trim().to_owned();
+            if lists.insert(language.clone(), Value::Array(Vec::new())).is_some() {
+                return None;
+            }
+            current = Some(language);
+        } else {
+            let list = lists.get_mut(current.as_ref()?)?.as_array_mut()?;
+            list.push(Value::String(line.to_owned()));
+        }
+    }
+    Some(lists)
 }
 
 fn control(
@@ -189,7 +211,8 @@ fn control(
     typed: Option<&str>,
 ) -> Control {
     let fixed = seat.site.services.fixed.source(key);
-    let value = typed.map_or_else(|| shown(layers::find(effective, key)), str::to_owned);
+    let was = shown(layers::find(effective, key));
+    let value = typed.map_or_else(|| was.clone(), str::to_owned);
     let default = (field.default)();
     let bound = |bound: Option<u32>| bound.map(|bound| bound.to_string()).unwrap_or_default();
     let (kind, options) = match field.shape {
@@ -217,7 +240,9 @@ fn control(
         least: bound(field.bounds.map(|bounds| bounds.0)),
         most: bound(field.bounds.map(|bounds| bounds.1)),
         default: if default.contains('\n') { String::new() } else { default },
-        is_fixed: fixed.is_some(),
+        was: if field.is_secret() { String::new() } else { was },
+        is_for_the_file: layers::is_for_the_file(key),
+        is_fixed: fixed.is_some() || layers::is_for_the_file(key),
         fixed: fixed.unwrap_or_default().to_owned(),
         is_set,
     }
@@ -235,7 +260,7 @@ fn effective(seat: &Seat<'_>, changed: &Table) -> (Table, Vec<String>) {
     (seat.site.services.settings.load().values(), secrets)
 }
 
-/// What was typed, field by field.
+/// What was typed, of the fields that were changed.
 type Typed = Vec<(String, String)>;
 
 async fn draw_tab(
@@ -300,8 +325,8 @@ async fn draw_tab(
 
 #[async_trait]
 impl Page for TabPage {
-    fn least(&self) -> Role {
-        Role::Auditor
+    fn is_for(&self, role: Role) -> bool {
+        is_for(role)
     }
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
@@ -315,37 +340,40 @@ impl Page for TabPage {
             return Err(Error::Refused(Refusal::NotFound));
         };
         let services = &seat.site.services;
-        let (_, changed) = change_settings::load(services).await?;
-        let (effective, _) = effective(&seat, &changed);
         let seen = form.take("version").ok().and_then(|text| text.reveal().parse::<u64>().ok());
         let mut typed = Typed::new();
         let mut edits = Vec::new();
         for (prefix, _, fields) in sections {
             for field in plain(fields) {
                 let key = format!("{prefix}.{}", field.key);
-                // What is fixed is not in the form.
-                if services.fixed.source(&key).is_some() {
+                // What is fixed is not in the form, nor what was not there yet when the page was opened.
+                let was_name = format!("{key}.was");
+                if !form.has(&was_name) {
                     continue;
                 }
+                let was = form.take(&was_name);
                 let (given, removed) = (form.take(&key), form.is_checked(&format!("{key}.remove")));
-                let Ok(given) = given else {
+                let (Ok(given), Ok(was)) = (given, was) else {
                     return draw_tab(&seat, &tab, None, &[Fault::new(&key, "is no text")], None).await;
                 };
-                let text = given.reveal().replace("\r\n", "\n");
+                let mut text = given.reveal().replace("\r\n", "\n");
+                if field.shape_is_switch() {
+                    text = (!text.is_empty()).to_string();
+                }
+                if !field.is_secret() && text == was.reveal().replace("\r\n", "\n") {
+                    continue;
+                }
                 let value = match field.shape {
-                    Shape::Switch => Some(Value::Boolean(!text.is_empty())),
+                    Shape::Switch => Some(Value::Boolean(text == "true")),
                     // Left empty, a secret stays what it is.
                     Shape::Secret if removed => None,
                     Shape::Secret if text.is_empty() => continue,
                     _ => understood(field, &text),
                 };
                 if !field.is_secret() {
-                    let shown = if field.shape_is_switch() { (!text.is_empty()).to_string() } else { text };
-                    typed.push((key.clone(), shown));
+                    typed.push((key.clone(), text));
                 }
-                if field.is_secret() || value.as_ref() != layers::find(&effective, &key) {
-                    edits.push(Edit { key, value });
-                }
+                edits.push(Edit { key, value });
             }
         }
         if form.finish().is_some() {

@@ -15,7 +15,7 @@ use crate::{
         admin::{AdminSession, LocalAdmin, Stage},
         code::Code,
         field::{Field, Problem, Problems},
-        refusal::Refusal,
+        refusal::{Refusal, Service},
         secret::{Password, SecretText},
     },
     flows::{
@@ -27,7 +27,7 @@ use crate::{
     render::Language,
     web::{
         Site, address, csrf,
-        form::Form,
+        form::{self, Form},
         language, problem,
         user::{methods::Qr, page, set_cookie_at},
     },
@@ -122,7 +122,7 @@ impl<'a> Guest<'a> {
     /// Reads a form that was sent from the page itself.
     async fn form(&self, request: &mut Request) -> Result<Option<Form>, Error> {
         let same_site = csrf::is_same_site(request, &self.site.hosts);
-        let Some(mut form) = Form::read(request).await else { return Ok(None) };
+        let Some(mut form) = Form::read(request, form::MAXIMUM_BYTES).await else { return Ok(None) };
         if self.is_new || !same_site || !is_genuine(self.site, &self.session, &self.path, &mut form) {
             return Err(Error::Refused(Refusal::FormForged));
         }
@@ -178,8 +178,16 @@ impl Endpoint for SignIn {
     }
 }
 
+/// Where a visitor stands. A directory that doesn't answer keeps nobody from signing in with the account of Regain itself.
+async fn standing(guest: &Guest<'_>) -> Result<Standing, Error> {
+    match sign_in::standing(&guest.site.services, &guest.session).await {
+        Err(Error::Unavailable(Service::Directory, _)) => Ok(Standing::None),
+        other => other,
+    }
+}
+
 async fn show(guest: &Guest<'_>) -> Result<Response, Error> {
-    match sign_in::standing(&guest.site.services, &guest.session).await? {
+    match standing(guest).await? {
         Standing::Signed(_) => Ok(redirect("/admin")),
         Standing::Pending(pending) => guest.step(Some(&pending), "", &Problems::new()),
         Standing::None => guest.step(None, "", &Problems::new()),
@@ -190,7 +198,7 @@ async fn take(guest: &Guest<'_>, request: &mut Request) -> Result<Response, Erro
     let Some(mut form) = guest.form(request).await? else { return Ok(StatusCode::REQUEST_TIMEOUT.into()) };
     let services = &guest.site.services;
     let action = form.take("action").map(|text| text.reveal().to_owned()).unwrap_or_default();
-    match sign_in::standing(services, &guest.session).await? {
+    match standing(guest).await? {
         Standing::Signed(_) => Ok(redirect("/admin")),
         Standing::Pending(_) if action == "cancel" => {
             sign_in::end(services, &guest.session.hash()).await?;
@@ -199,7 +207,10 @@ async fn take(guest: &Guest<'_>, request: &mut Request) -> Result<Response, Erro
         Standing::Pending(pending) => {
             let mut problems = Problems::new();
             let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
-            let Some(code) = code.filter(|_| form.finish().is_none()) else {
+            if let Some(problem) = form.finish() {
+                problems.extend(&Problems::of_form(problem));
+            }
+            let Some(code) = code.filter(|_| problems.is_empty()) else {
                 return guest.step(Some(&pending), "", &problems);
             };
             match sign_in::confirm(services, &guest.session, &pending, code).await? {

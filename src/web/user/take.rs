@@ -34,7 +34,11 @@ use crate::{
     },
     render::Language,
     store::Found,
-    web::{SESSION_COOKIE, Site, address, csrf, form::Form, problem},
+    web::{
+        SESSION_COOKIE, Site, address, csrf,
+        form::{self, Form},
+        problem,
+    },
 };
 
 /// Refused forms of one address that are written down in a minute, and of all in a second: a handful of people's
@@ -82,7 +86,7 @@ pub async fn take(site: &Site, mut request: Request, language: &Language, kind: 
         return response;
     }
     let same_site = csrf::is_same_site(&request, &site.hosts);
-    let Some(form) = Form::read(&mut request).await else {
+    let Some(form) = Form::read(&mut request, form::MAXIMUM_BYTES).await else {
         return StatusCode::REQUEST_TIMEOUT.into();
     };
     let taken = decide(site, &visitor, session.is_some() && same_site, kind, form).await;
@@ -343,9 +347,8 @@ async fn step(
             }
         }
         Step::Methods(now) => {
-            let now_and_action = (now, action);
-            look_after_methods(site, visitor, &flow, now_and_action, form, (&mut problems, &mut taken.typed))
-                .await
+            let so_far = (&mut problems, &mut taken.typed);
+            look_after_methods(site, visitor, &flow, (now, action), form, so_far).await
         }
         Step::NewPassword { .. } => match new_password(form, &mut problems, None) {
             Some(new) => {
