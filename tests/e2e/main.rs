@@ -16,6 +16,7 @@ mod lockout;
 mod mails;
 mod names;
 mod outbox;
+mod panel;
 mod standing;
 mod states;
 mod support;

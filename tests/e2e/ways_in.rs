@@ -1,6 +1,6 @@
 //! Further ways of proving who one is: Chromium's own authenticator, another program's one-time codes, codes on paper.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use fantoccini::Locator;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::support::{
     browser::{Browser, Looks},
     domain::{Bind, Domain, User},
     mail_server::MailServer,
-    person::ANSWERS,
+    person::{ANSWERS, one_time_code},
     server::{QUICK, Server},
 };
 
@@ -64,14 +64,6 @@ async fn uses_passkey(browser: &Browser) {
         assert!(began.elapsed() < Duration::from_secs(20), "{}", browser.says("main").await);
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// The code that another program makes of a key, now or so many seconds later.
-fn one_time_code(key: &str, later: u32) -> String {
-    let at = format!("now + {later} seconds");
-    let made = Command::new("oathtool").args(["--totp", "--base32", "--now", &at, key]).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
 async fn answers_all(browser: &Browser, flow: &str) {

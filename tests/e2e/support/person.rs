@@ -1,5 +1,7 @@
 //! What a person does on the pages, in their words, without a browser.
 
+use std::process::Command;
+
 use super::http::{Page, Visitor};
 
 /// Questions and answers that everyone enrolls with.
@@ -135,4 +137,12 @@ impl Page {
         self.is_at(422, step);
         assert!(self.alert().contains(words), "{}", self.alert());
     }
+}
+
+/// The code that another program makes of a key, now or so many seconds later.
+pub fn one_time_code(key: &str, later: u32) -> String {
+    let at = format!("now + {later} seconds");
+    let made = Command::new("oathtool").args(["--totp", "--base32", "--now", &at, key]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
