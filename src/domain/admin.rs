@@ -92,6 +92,8 @@ pub struct AdminSession {
     pub began_at: Timestamp,
     /// When they last did something.
     pub touched_at: Timestamp,
+    /// When they last showed a code of their app.
+    pub proved_at: Timestamp,
     /// When it was last made sure that they still may.
     pub checked_at: Timestamp,
     /// From where.
@@ -122,6 +124,13 @@ pub enum Stage {
 impl AdminSession {
     /// What is not finished within so long is given up.
     const SIGN_IN: Duration = Duration::from_secs(10 * 60);
+    /// So long a proof is fresh enough for what decides who is let in.
+    const FRESH: Duration = Duration::from_secs(5 * 60);
+
+    /// Whether the code of the app was shown a short while ago.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.since(self.proved_at) <= Self::FRESH
+    }
 
     /// Whether it has ended by idling or by its length.
     pub fn is_over(&self, idle: Duration, longest: Duration, now: Timestamp) -> bool {

@@ -48,6 +48,8 @@ pub struct Admin {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// Whether they showed the code of their app a short while ago.
+    pub is_fresh: bool,
 }
 
 /// Where a session of the panel stands.
@@ -140,8 +142,17 @@ async fn begin(
 ) -> Result<SessionId, Error> {
     let now = services.now();
     let session = SessionId::new()?;
-    let record =
-        AdminSession { who, name, role, stage, began_at: now, touched_at: now, checked_at: now, address };
+    let record = AdminSession {
+        who,
+        name,
+        role,
+        stage,
+        began_at: now,
+        touched_at: now,
+        proved_at: now,
+        checked_at: now,
+        address,
+    };
     services.store.batch().insert(&session.hash(), &record).commit().await?;
     Ok(session)
 }
@@ -317,7 +328,28 @@ pub async fn confirm(
     let Some(found) = services.store.find::<AdminSession>(&session.hash()).await? else {
         return Err(Error::Refused(Refusal::SessionExpired));
     };
+    let known = services.store.find::<SecondFactor>(&found.who).await?;
+    let (sealed, after) = match (&found.stage, &known) {
+        (Stage::Code, Some(known)) => (known.app.sealed.clone(), Some(known.app.last_step)),
+        (Stage::NewApp(sealed), None) | (Stage::NewLocal { sealed, .. }, _) => (sealed.clone(), None),
+        _ => return Err(Error::Refused(Refusal::SessionExpired)),
+    };
+    let Some(step) = try_code(services, &subject, &found, (&sealed, after), &code).await? else {
+        return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong)));
+    };
+    sign(services, session, found, known, (sealed, step), services.now()).await
+}
+
+/// Counts a try, then looks whether a code is the app's, and newer than the one of that step.
+async fn try_code(
+    services: &Services,
+    subject: &Subject,
+    session: &AdminSession,
+    (sealed, after): (&str, Option<u64>),
+    code: &Code,
+) -> Result<Option<u64>, Error> {
     let now = services.now();
+    let failed = |detail| event(services, (&session.name, session.address), Outcome::Failure, detail);
     let waits = |tally: &mut Tally| {
         let wait = tally.wait_for_codes(now);
         if wait.is_none() {
@@ -325,28 +357,47 @@ pub async fn confirm(
         }
         wait
     };
-    if let Some(wait) = attempt::count(services, &subject, waits).await? {
-        let failed = event(services, (&found.name, found.address), Outcome::Failure, "rate_limited");
-        note(services, failed, None).await;
+    if let Some(wait) = attempt::count(services, subject, waits).await? {
+        note(services, failed("rate_limited"), None).await;
         return Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }));
     }
-    let known = services.store.find::<SecondFactor>(&found.who).await?;
-    let sealed = match (&found.stage, &known) {
-        (Stage::Code, Some(known)) => known.app.sealed.clone(),
-        (Stage::NewApp(sealed), None) | (Stage::NewLocal { sealed, .. }, _) => sealed.clone(),
-        _ => return Err(Error::Refused(Refusal::SessionExpired)),
-    };
-    let step = open_secret(services, &found.who, &sealed).and_then(|secret| secret.step_of(&code, now));
-    let is_fresh = |step: &u64| match (&found.stage, &known) {
-        (Stage::Code, Some(known)) => *step > known.app.last_step,
-        _ => true,
-    };
-    let Some(step) = step.filter(is_fresh) else {
-        note(services, event(services, (&found.name, found.address), Outcome::Failure, "code"), None).await;
-        return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong)));
-    };
-    attempt::count(services, &subject, Tally::forgive_codes).await?;
-    sign(services, session, found, known, (sealed, step), now).await
+    let step = open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, now));
+    let step = step.filter(|step| after.is_none_or(|after| *step > after));
+    if step.is_some() {
+        attempt::count(services, subject, Tally::forgive_codes).await?;
+    } else {
+        note(services, failed("code"), None).await;
+    }
+    Ok(step)
+}
+
+/// Takes the code of the app from someone who is signed in, before what decides who is let in; false if it is wrong.
+pub async fn prove_again(services: &Services, session: &SessionId, code: &Code) -> Result<bool, Error> {
+    let key = session.hash();
+    let over = || Error::Refused(Refusal::SessionExpired);
+    let seen = services.store.find::<AdminSession>(&key).await?.ok_or_else(over)?;
+    let subject = subject(services, &seen.who);
+    let _turn = services.turns.of(&subject).await;
+    let known = services.store.find::<SecondFactor>(&seen.who).await?.ok_or_else(over)?;
+    let app = (known.app.sealed.as_str(), Some(known.app.last_step));
+    let Some(step) = try_code(services, &subject, &seen, app, code).await? else { return Ok(false) };
+    let factor = SecondFactor { app: App { last_step: step, ..known.app.clone() } };
+    loop {
+        let found = services.store.find::<AdminSession>(&key).await?;
+        let found = found.filter(|found| found.stage == Stage::Signed).ok_or_else(over)?;
+        let now = services.now();
+        let proved = AdminSession { proved_at: now, touched_at: now, ..(*found).clone() };
+        let event = event(services, (&found.name, found.address), Outcome::Success, "proved_again");
+        let batch = services.store.batch().replace(&key, &found, &proved);
+        match batch.replace(&seen.who, &known, &factor).event(&event).commit().await {
+            Ok(()) => return Ok(true),
+            // Another page of the same session was opened meanwhile; or the app was set up anew.
+            Err(store::Error::Conflict)
+                if services.store.find(&seen.who).await?.is_some_and(|now| now == known) => {}
+            Err(store::Error::Conflict) => return Err(over()),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Signs in, under a session that nobody has seen before.
@@ -359,7 +410,13 @@ async fn sign(
     now: Timestamp,
 ) -> Result<Next, Error> {
     let fresh = SessionId::new()?;
-    let signed = AdminSession { stage: Stage::Signed, began_at: now, touched_at: now, ..(*found).clone() };
+    let signed = AdminSession {
+        stage: Stage::Signed,
+        began_at: now,
+        touched_at: now,
+        proved_at: now,
+        ..(*found).clone()
+    };
     let added_at =
         known.as_ref().filter(|_| found.stage == Stage::Code).map_or(now, |known| known.app.added_at);
     let factor = SecondFactor { app: App { sealed, added_at, last_step: step } };
@@ -425,7 +482,8 @@ pub async fn standing(services: &Services, session: &SessionId) -> Result<Standi
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Standing::Signed(Admin { who: current.who, name: current.name, role: current.role }))
+    let is_fresh = current.is_fresh(now);
+    Ok(Standing::Signed(Admin { who: current.who, name: current.name, role: current.role, is_fresh }))
 }
 
 async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<Role>, Error> {

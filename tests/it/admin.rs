@@ -580,6 +580,52 @@ async fn secrets_are_never_shown_stay_when_left_empty_and_can_be_removed() {
 }
 
 #[tokio::test]
+async fn what_decides_who_is_let_in_wants_the_app_again_after_a_while() {
+    let app = TestApp::new().start().await;
+    let mut visitor = app.visitor("root");
+    let codes = sets_up(&app, &mut visitor).await;
+    let idle = [("security.idle_timeout_seconds", "60")];
+    is_at(&saves(&mut visitor, "security", &idle).await, 200, "Saved");
+    let form = visitor.open("/admin/settings/security").await;
+    app.advance(Duration::from_secs(301));
+    // What is harmless is changed as before.
+    is_at(&saves(&mut visitor, "general", &[("general.footer", "x")]).await, 200, "Saved");
+    let mut opened_before = visitor.clone();
+    opened_before.page = Some(form.clone());
+    let late = [("security.idle_timeout_seconds", "1200")];
+    let page = sends_all(&mut opened_before, "/admin/settings/security", &filled(&form, &late)).await;
+    assert!(page.code() == 422 && page.is_invalid("code"), "{}", page.text());
+    assert_eq!(page.value("security.idle_timeout_seconds").unwrap(), "1200");
+    let send = async |visitor: &mut Visitor, code: &str| {
+        let both = [late[0], ("code", code)];
+        saves(visitor, "security", &both).await
+    };
+    for wrong in ["", "000000", &codes.code(&app, 5)] {
+        let page = send(&mut visitor, wrong).await;
+        assert!(page.code() == 422 && page.is_invalid("code"), "{wrong}: {}", page.text());
+    }
+    assert_eq!(app.site().services.settings.load().security.idle_timeout_seconds, 60);
+    is_at(&send(&mut visitor, &codes.code(&app, 0)).await, 200, "Saved");
+    assert!(!visitor.page.as_ref().unwrap().fields().iter().any(|field| field == "code"), "for a while");
+    assert_eq!(app.site().services.settings.load().security.idle_timeout_seconds, 1200);
+    // A code is good once, and wrong ones are counted.
+    app.advance(Duration::from_secs(301));
+    let used = codes.code(&app, 0);
+    is_at(&send(&mut visitor, &used).await, 200, "Saved");
+    app.advance(Duration::from_secs(301));
+    let again: Vec<_> = {
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            answers.push(send(&mut visitor, &used).await.code());
+        }
+        answers
+    };
+    assert_eq!(again, [422, 422, 422, 422, 422, 429]);
+    let told = app.events().await;
+    assert_eq!(told.iter().filter(|event| event.detail == "proved_again").count(), 2);
+}
+
+#[tokio::test]
 async fn lesser_roles_see_the_settings_and_change_none() {
     let app = TestApp::new()
         .with_settings(|settings| settings.admin.auditors = vec!["S-1-5-21-1001-1002-1003-512".into()])

@@ -7,10 +7,16 @@ use toml::{Table, Value};
 
 use super::{Page, Panel, Seat, draw, redirect};
 use crate::{
-    domain::{admin::Role, field::Problems, refusal::Refusal},
+    domain::{
+        admin::Role,
+        code::Code,
+        field::{Field as FormField, Problem, Problems},
+        refusal::Refusal,
+    },
     flows::{
         Error,
         change_settings::{self, Change, Edit},
+        sign_in,
     },
     settings::{Fault, Field, Shape, Tab as _, layers},
     web::{form::Form, user::page},
@@ -36,6 +42,9 @@ pub(super) const TABS: [&str; 12] = [
 pub(super) fn is_for(role: Role) -> bool {
     role != Role::HelpDesk
 }
+
+/// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
+const GUARDED: [&str; 7] = ["security", "methods", "codes", "permissions", "mail", "sms", "admin"];
 
 /// `/admin`
 pub(super) struct Overview;
@@ -89,6 +98,8 @@ struct TabWords {
     version: u64,
     saved: bool,
     may_change: bool,
+    /// Whether the code of the app is wanted before anything is changed.
+    wants_code: bool,
     groups: Vec<Group>,
 }
 
@@ -263,24 +274,31 @@ fn effective(seat: &Seat<'_>, changed: &Table) -> (Table, Vec<String>) {
 /// What was typed, of the fields that were changed.
 type Typed = Vec<(String, String)>;
 
-async fn draw_tab(
-    seat: &Seat<'_>,
-    tab: &str,
-    typed: Option<&Typed>,
-    faults: &[Fault],
-    summary: Option<&str>,
-) -> Result<Response, Error> {
+/// What was sent and could not be done.
+#[derive(Default)]
+struct Refused {
+    typed: Typed,
+    faults: Vec<Fault>,
+    /// What is wrong with the form as a whole, among the texts.
+    summary: Option<&'static str>,
+    /// What is wrong with the code of the app.
+    problems: Problems,
+    /// Whether a right code was among it.
+    is_proved: bool,
+}
+
+async fn draw_tab(seat: &Seat<'_>, tab: &str, refused: Option<&Refused>) -> Result<Response, Error> {
     let sections = sections(tab).ok_or(Error::Refused(Refusal::NotFound))?;
     let (version, changed) = change_settings::load(&seat.site.services).await?;
     let (effective, secrets) = effective(seat, &changed);
     let path = format!("/admin/settings/{tab}");
-    let mut form =
-        page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &Problems::new());
+    let problems = refused.map(|refused| refused.problems.clone()).unwrap_or_default();
+    let mut form = page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &problems);
     let texts = seat.site.renderer.texts();
     let groups = sections.into_iter().map(|(prefix, help, fields)| {
         let controls = plain(fields).map(|field| {
             let key = format!("{prefix}.{}", field.key);
-            let typed = typed.and_then(|typed| typed.iter().find(|(name, _)| *name == key));
+            let typed = refused.and_then(|refused| refused.typed.iter().find(|(name, _)| *name == key));
             let is_set = secrets.contains(&key);
             control(seat, &key, field, &effective, is_set, typed.map(|(_, value)| value.as_str()))
         });
@@ -289,7 +307,7 @@ async fn draw_tab(
     });
     let groups: Vec<Group> = groups.filter(|group| !group.fields.is_empty()).collect();
     let mut elsewhere = Vec::new();
-    for fault in faults {
+    for fault in refused.iter().flat_map(|refused| &refused.faults) {
         let key = fault.key.strip_prefix("settings.").unwrap_or(&fault.key);
         let is_here = |control: &Control| {
             control.name == key || key.strip_prefix(&control.name).is_some_and(|rest| rest.starts_with('.'))
@@ -301,11 +319,14 @@ async fn draw_tab(
             None => elsewhere.push(fault.to_string()),
         }
     }
-    let mut words: Vec<String> =
-        summary.map(|key| texts.text(&seat.language.code, key, &[])).into_iter().collect();
+    let mut words: Vec<String> = refused
+        .and_then(|refused| refused.summary)
+        .map(|key| texts.text(&seat.language.code, key, &[]))
+        .into_iter()
+        .collect();
     words.extend(elsewhere);
     form.summarise(words.join(" "));
-    let is_wrong = !faults.is_empty() || summary.is_some();
+    let is_proved = seat.admin.is_fresh || refused.is_some_and(|refused| refused.is_proved);
     let page = page::Page::new(seat.site, seat.language, "admin", "settings");
     let context = TabContext {
         page,
@@ -314,12 +335,13 @@ async fn draw_tab(
         tab: TabWords {
             key: tab.to_owned(),
             version,
-            saved: !is_wrong && seat.request.uri().query() == Some("saved"),
+            saved: refused.is_none() && seat.request.uri().query() == Some("saved"),
             may_change: seat.admin.role >= Role::Administrator,
+            wants_code: !is_proved && GUARDED.contains(&tab),
             groups,
         },
     };
-    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok(draw(seat.site, seat.language, "admin/settings.html", context, status))
 }
 
@@ -331,7 +353,7 @@ impl Page for TabPage {
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
         let tab = seat.request.raw_path_param("tab").unwrap_or_default().to_owned();
-        draw_tab(&seat, &tab, None, &[], None).await
+        draw_tab(&seat, &tab, None).await
     }
 
     async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
@@ -341,7 +363,7 @@ impl Page for TabPage {
         };
         let services = &seat.site.services;
         let seen = form.take("version").ok().and_then(|text| text.reveal().parse::<u64>().ok());
-        let mut typed = Typed::new();
+        let mut refused = Refused::default();
         let mut edits = Vec::new();
         for (prefix, _, fields) in sections {
             for field in plain(fields) {
@@ -354,7 +376,8 @@ impl Page for TabPage {
                 let was = form.take(&was_name);
                 let (given, removed) = (form.take(&key), form.is_checked(&format!("{key}.remove")));
                 let (Ok(given), Ok(was)) = (given, was) else {
-                    return draw_tab(&seat, &tab, None, &[Fault::new(&key, "is no text")], None).await;
+                    refused.faults.push(Fault::new(&key, "is no text"));
+                    continue;
                 };
                 let mut text = given.reveal().replace("\r\n", "\n");
                 if field.shape_is_switch() {
@@ -371,19 +394,33 @@ impl Page for TabPage {
                     _ => understood(field, &text),
                 };
                 if !field.is_secret() {
-                    typed.push((key.clone(), text));
+                    refused.typed.push((key.clone(), text));
                 }
                 edits.push(Edit { key, value });
             }
         }
+        let code = form.has("code").then(|| form.take("code"));
         if form.finish().is_some() {
-            let fault = Fault::new("form", "has something that doesn't belong to it");
-            return draw_tab(&seat, &tab, Some(&typed), &[fault], None).await;
+            refused.faults.push(Fault::new("form", "has something that doesn't belong to it"));
+        }
+        if refused.faults.is_empty() && !seat.admin.is_fresh && GUARDED.contains(&tab.as_str()) {
+            let code = code.unwrap_or(Err(Problem::FieldEmpty)).and_then(|text| Code::parse(&text));
+            let code = refused.problems.keep(FormField::Code, code);
+            if let Some(code) = code {
+                refused.is_proved = sign_in::prove_again(services, seat.session, &code).await?;
+                if !refused.is_proved {
+                    refused.problems.push(FormField::Code, Problem::AppCodeWrong);
+                }
+            }
+        }
+        if !refused.faults.is_empty() || !refused.problems.is_empty() {
+            return draw_tab(&seat, &tab, Some(&refused)).await;
         }
         match change_settings::change(services, &seat.editor(), seen.unwrap_or(u64::MAX), edits).await? {
-            Change::Made(_) => Ok(redirect(&format!("/admin/settings/{tab}?saved"))),
-            Change::Wrong(faults) => draw_tab(&seat, &tab, Some(&typed), &faults, None).await,
-            Change::Conflict => draw_tab(&seat, &tab, Some(&typed), &[], Some("admin.conflict")).await,
+            Change::Made(_) => return Ok(redirect(&format!("/admin/settings/{tab}?saved"))),
+            Change::Wrong(faults) => refused.faults = faults,
+            Change::Conflict => refused.summary = Some("admin.conflict"),
         }
+        draw_tab(&seat, &tab, Some(&refused)).await
     }
 }
