@@ -39,6 +39,8 @@ pub enum Topic {
     Lockout,
     /// The ways of proving oneself were changed.
     Methods,
+    /// An app for signing in to the admin panel was set up.
+    AdminAccess,
     /// As many text messages were sent as may be.
     TextMessageCap,
     /// Not enrolled yet.
@@ -49,7 +51,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -62,6 +64,7 @@ impl Topic {
         Self::ChangeFailed,
         Self::Lockout,
         Self::Methods,
+        Self::AdminAccess,
         Self::TextMessageCap,
         Self::EnrollReminder,
         Self::ExpiryReminder,
@@ -103,6 +106,7 @@ impl Topic {
             Self::ChangeFailed => "change_failed",
             Self::Lockout => "lockout",
             Self::Methods => "methods",
+            Self::AdminAccess => "admin_access",
             Self::TextMessageCap => "text_message_cap",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",

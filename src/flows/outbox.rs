@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Services};
 use crate::{
     domain::{
-        account::Account,
+        account::{Account, AccountKey},
         audit::{Action, Event, Outcome},
         caps::Sent,
         clock::Timestamp,
@@ -416,6 +417,23 @@ fn opened(services: &Services, sealed: &str) -> Option<Message> {
     serde_json::from_slice(&plain).ok()
 }
 
+/// The person and those who run this are told that an account can be used for the admin panel from now on.
+pub(super) fn tell_of_access<'a>(
+    services: &Services,
+    batch: Batch<'a>,
+    account: &AccountKey,
+    (name, source_ip): (&str, IpAddr),
+) -> Batch<'a> {
+    let settings = services.settings.load();
+    if !services.notifier.delivers(&settings, Channel::Mail) {
+        return batch;
+    }
+    let user = name.rsplit('\\').next().unwrap_or_default().to_owned();
+    let concern =
+        Concern { account: account.clone(), user, topic: Topic::AdminAccess, source_ip: Some(source_ip) };
+    alert(batch, concern, services.now(), (None, None))
+}
+
 /// Those who run this are told that no more text messages are sent; once in a while, see [`spend_alert`].
 fn alarm<'a>(services: &Services, batch: Batch<'a>, errand: &Errand) -> Batch<'a> {
     let settings = services.settings.load();
@@ -524,7 +542,10 @@ async fn expand<'a>(
         Topic::EnrollReminder | Topic::ExpiryReminder => {
             settings.reminders.recipients.iter().map(String::as_str).collect()
         }
-        topic => settings.alerts.recipients(topic).map(Iterator::collect).unwrap_or_default(),
+        topic => {
+            let own = (topic == Topic::AdminAccess).then_some("[AD_OR_REGAIN_EMAIL]");
+            settings.alerts.recipients(topic).into_iter().flatten().chain(own).collect()
+        }
     };
     let account = services.directory(&concern.account.domain)?.load(concern.account.guid).await?;
     let Some(account) = account else { return Ok(batch) };

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Error, Services, answer, attempt, identify::Identified, note, random, session::SessionId};
+use super::{
+    Error, Services, answer, attempt, identify::Identified, note, outbox, random, session::SessionId,
+};
 use crate::{
     directory::PasswordCheck,
     domain::{
@@ -438,6 +440,9 @@ async fn sign(
         let admin = LocalAdmin { made_at: now, ..admin.clone() };
         batch = batch.remove(&(), &current).write(&(), before.as_ref(), &admin);
         detail = "setup";
+    }
+    if let (None, AdminId::Account(account)) = (&known, &found.who) {
+        batch = outbox::tell_of_access(services, batch, account, (&signed.name, signed.address));
     }
     let event = event(services, (&signed.name, signed.address), Outcome::Success, detail);
     match batch.event(&event).commit().await {

@@ -31,8 +31,8 @@ tab! {
 tab! {
     /// The Alerts tab. Alerts are sent once mail is set up.
     pub struct Alerts {
-        /// Who is told when Regain itself needs looking after, for instance when no more text messages are sent in an
-        /// hour: e-mail addresses.
+        /// Who is told when Regain itself needs looking after, when no more text messages are sent in an hour, or
+        /// someone's app for the admin panel was set up: e-mail addresses.
         operators: Vec<String> = Vec::new(), as address;
         /// Someone enrolled.
         enroll: Alert = Alert::default();
@@ -62,6 +62,7 @@ impl Alerts {
     /// Who is told of a topic, as addresses and words for them; `None` if nobody is.
     pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
         let (recipients, bcc) = match topic {
+            Topic::AdminAccess => Some((&self.operators[..], &[][..])),
             Topic::TextMessageCap => (!self.operators.is_empty()).then_some((&self.operators[..], &[][..])),
             Topic::Code | Topic::Confirmation | Topic::EnrollReminder | Topic::ExpiryReminder => None,
             Topic::Enroll => self.enroll.lists(),

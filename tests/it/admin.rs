@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
-    domain::audit::{
-        Action,
-        Outcome::{Failure, Success},
+    domain::{
+        audit::{
+            Action,
+            Outcome::{Failure, Success},
+        },
+        message::Message,
     },
     flows::{change_settings, sign_in},
     settings::Settings,
@@ -310,6 +313,34 @@ async fn members_of_the_groups_sign_in_and_others_do_not() {
         pages.push(page.masked().replace(&format!(" value=\"{name}\""), ""));
     }
     assert!(pages.iter().all(|page| *page == pages[0]));
+}
+
+#[tokio::test]
+async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
+    let app = with_groups(|settings| {
+        settings.codes.by_mail = false;
+        settings.alerts.operators = vec!["ops@demo.example".into()];
+    });
+    let app = app.start().await;
+    let own = app.account("admin").await.mail.unwrap();
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let codes = OneTimeCodes::read(&page);
+    assert!(app.sent().await.is_empty());
+    sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let sent = app.sent().await;
+    let mut to: Vec<_> = sent.iter().map(Message::to).collect();
+    to.sort_unstable();
+    let mut expected = ["ops@demo.example", &own];
+    expected.sort_unstable();
+    assert_eq!(to, expected);
+    let Message::Mail(mail) = &sent[0] else { panic!("a mail") };
+    assert!(mail.subject.contains("an app for the admin panel") && !mail.text.contains(&codes.code(&app, 0)));
+    app.advance(Duration::from_secs(30));
+    let mut again = app.visitor("admin");
+    signs_in(&mut again, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    is_at(&sends(&mut again, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await, 200, "Overview");
+    assert_eq!(app.sent().await.len(), 2, "only once");
 }
 
 #[tokio::test]
