@@ -18,10 +18,10 @@ use crate::{
     directory::{
         Directory,
         active_directory::{self, ActiveDirectory, Source, Trust},
-        demo::DemoDirectory,
+        demo::{DemoDirectory, SAMPLE_ADMINISTRATOR},
     },
     domain::{
-        account::{Domain, DomainName},
+        account::{Domain, DomainName, LogonName},
         admin::SetupLink,
         audit::{Action, Event, Outcome},
         clock::{Clock, SystemClock},
@@ -237,6 +237,22 @@ impl App {
     pub async fn setup_link(&self) -> Result<Option<String>, Error> {
         let token = sign_in::invite(&self.site.services).await.map_err(|e| Error(e.to_string()))?;
         Ok(token.map(|token| format!("{}/admin/setup/{token}", self.base_url.origin())))
+    }
+
+    /// The key of the authenticator app of a demonstration's administrator.
+    pub async fn demo_administrator(&self) -> Result<SecretText, Error> {
+        let services = &self.site.services;
+        let (name, domain) = SAMPLE_ADMINISTRATOR;
+        let (_, name) = LogonName::parse(name, domain, &services.domains())
+            .map_err(|_| Error("there is no sample administrator".into()))?;
+        for directory in services.directories.load().iter().filter(|it| it.domain().netbios == domain) {
+            let account = directory.find(&name).await.map_err(|e| Error(e.to_string()))?;
+            if let Some(account) = account {
+                let secret = sign_in::demonstrate(services, &account.key).await;
+                return secret.map(|secret| secret.typed()).map_err(|e| Error(e.to_string()));
+            }
+        }
+        Err(Error("there is no sample administrator".into()))
     }
 
     /// Serves until `shutdown`, then finishes what is under way.

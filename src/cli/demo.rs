@@ -9,7 +9,7 @@ use super::{Failure, serve::until_signalled};
 use crate::{
     app::{self, App, Demo},
     config::{BaseUrl, Config, Log},
-    directory::demo::{SAMPLE_PASSWORD, SAMPLE_USERS},
+    directory::demo::{SAMPLE_ADMINISTRATOR, SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD, SAMPLE_USERS},
     domain::clock::{Clock, SystemClock},
     flows::change_settings::Edit,
     telemetry,
@@ -66,7 +66,8 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let directories = app::demo_directories(&clock).map_err(|e| fails(&e))?;
     let settings = settings(&arguments, host == "localhost");
     let app = App::open(&config, Some(Demo { directories, settings })).await.map_err(|e| fails(&e))?;
-    greet(&authority, temporary.is_some());
+    let key = app.demo_administrator().await.map_err(|e| fails(&e))?;
+    greet(&authority, temporary.is_some(), key.reveal());
     app.serve(until_signalled()?).await;
     Ok(())
 }
@@ -80,6 +81,7 @@ fn settings(arguments: &DemoArguments, has_name: bool) -> Vec<Edit> {
         ("mail.sender", text("no-reply@demo.example")),
         ("sms.delivery", text("http")),
         ("sms.url", text("https://sms.demo.example/send")),
+        ("admin.administrators", Value::Array(vec![text(SAMPLE_ADMINISTRATORS)])),
     ];
     let switches = [
         ("codes.by_mail", arguments.codes),
@@ -104,7 +106,7 @@ fn free_port(address: SocketAddr) -> Result<SocketAddr, Failure> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is to say")]
-fn greet(authority: &str, forgets: bool) {
+fn greet(authority: &str, forgets: bool, key: &str) {
     println!("This is a DEMO of Regain: sample users in an embedded directory, nothing is real.");
     if forgets {
         println!("Everything is forgotten when it ends (Ctrl-C). `--data FOLDER` remembers.");
@@ -114,6 +116,10 @@ fn greet(authority: &str, forgets: bool) {
     println!("        (the certificate is self-signed: the browser warns once)");
     println!();
     println!("  What it would send is shown at  https://{authority}/demo/outbox");
+    println!();
+    let (name, domain) = SAMPLE_ADMINISTRATOR;
+    println!("  The admin panel is at  https://{authority}/admin  for {name} of {domain}.");
+    println!("        Its second proof is an authenticator app with the key  {key}");
     println!();
     println!("  Everyone's password is  {SAMPLE_PASSWORD}");
     let mut standings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();

@@ -99,6 +99,11 @@ const fn sample(
     SampleUser { domain, name, upn, display_name, mobile, language, standing }
 }
 
+/// Name and domain of the administrator in the demo.
+pub const SAMPLE_ADMINISTRATOR: (&str, &str) = ("admin", "DEMO");
+/// The SID of the group that the administrator is in.
+pub const SAMPLE_ADMINISTRATORS: &str = "S-1-5-21-1001-1002-1003-512";
+
 /// Everyone in the demo. The numbers are from the range Ofcom keeps for drama.
 pub const SAMPLE_USERS: &[SampleUser] = &[
     sample("DEMO", "alice", "alice", "Alice Example", Some("+44 7700 900120"), "en", Standing::Fine),

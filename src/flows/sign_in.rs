@@ -12,7 +12,7 @@ use super::{
 use crate::{
     directory::PasswordCheck,
     domain::{
-        account::DomainName,
+        account::{AccountKey, DomainName},
         admin::{AdminId, AdminSession, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
@@ -107,6 +107,21 @@ async fn link(services: &Services, token: &str) -> Result<Option<Found<SetupLink
     let hash = sha256(&token);
     let link = services.store.find::<SetupLink>(&()).await?;
     Ok(link.filter(|link| verify_slices_are_equal(&link.hash, &hash).is_ok() && link.until > services.now()))
+}
+
+/// The secret of the app of an account, which gets one if it has none: for a demonstration.
+pub async fn demonstrate(services: &Services, account: &AccountKey) -> Result<TotpSecret, Error> {
+    let who = AdminId::Account(account.clone());
+    let sealed = match services.store.find::<SecondFactor>(&who).await? {
+        Some(known) => known.into_inner().app.sealed,
+        None => {
+            let sealed = new_secret(services, &who)?;
+            let app = App { sealed: sealed.clone(), added_at: services.now(), last_step: 0 };
+            services.store.batch().write(&who, None, &SecondFactor { app }).commit().await?;
+            sealed
+        }
+    };
+    open_secret(services, &who, &sealed).ok_or_else(|| Error::Internal("an app can't be opened".into()))
 }
 
 /// Whether the token in a link is good.

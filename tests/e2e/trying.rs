@@ -8,8 +8,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{
+    browser::Browser,
     domain::{DNS, Domain, PASSWORD},
     http::Visitor,
+    person::one_time_code,
     server::{Server, finish},
 };
 
@@ -68,6 +70,16 @@ async fn the_demo_needs_nothing_and_says_where_to_go() {
     visitor.enrolls("carol", "DEMO", "Battery-Staple-2").await.is_finished("enroll");
     visitor.enrolls("bob", "DEMO", "Correct-Horse-1").await.refuses("enroll/identify", "unlock it first");
     visitor.enrolls("dave", "DEMO", "Correct-Horse-1").await.is_at(403, "enroll/error");
+    // The sample administrator signs in with what was printed.
+    let key = demo.greeting.split("with the key").nth(1).unwrap().lines().next().unwrap().replace(' ', "");
+    let browser = Browser::open().await;
+    browser.goto(&format!("https://localhost:{}/admin", demo.port)).await.unwrap();
+    browser.fill("username", "admin").await;
+    browser.fill("password", "Correct-Horse-1").await;
+    browser.follow(".button").await;
+    browser.fill("code", &one_time_code(&key, 0)).await;
+    browser.follow(".button").await;
+    assert_eq!(browser.says("h1").await, "Overview");
     // Every link on the menu leads somewhere.
     for link in menu.text().split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         let link = link.replace("&#x2f;", "/").replace("&amp;", "&");

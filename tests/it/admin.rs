@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use regain::{
-    directory::demo::SAMPLE_PASSWORD,
+    directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
     domain::{
         audit::{
             Action,
@@ -103,7 +103,7 @@ async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &st
 /// A program whose administrators are the members of the group that the sample administrator is in.
 fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
     TestApp::new().with_settings(|settings| {
-        settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-512".into()];
+        settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()];
         change(settings);
     })
 }
@@ -539,7 +539,6 @@ async fn lists_are_taken_line_by_line_or_refused_never_lost() {
 
 #[tokio::test]
 async fn the_last_group_of_administrators_stays_where_there_is_no_account_of_regains_own() {
-    const GROUP: &str = "S-1-5-21-1001-1002-1003-512";
     const OTHER: &str = "S-1-5-21-1001-1002-1003-1104";
     let app = TestApp::new().start().await;
     let services = &app.site().services;
@@ -551,9 +550,9 @@ async fn the_last_group_of_administrators_stays_where_there_is_no_account_of_reg
         change_settings::change(services, &editor, version, vec![edit]).await.unwrap()
     };
     let is_made = |change| matches!(change, change_settings::Change::Made(_));
-    assert!(is_made(set(&[GROUP]).await));
+    assert!(is_made(set(&[SAMPLE_ADMINISTRATORS]).await));
     assert!(!is_made(set(&[]).await) && !is_made(set(&[OTHER]).await));
-    assert!(is_made(set(&[OTHER, GROUP]).await) && is_made(set(&[OTHER]).await));
+    assert!(is_made(set(&[OTHER, SAMPLE_ADMINISTRATORS]).await) && is_made(set(&[OTHER]).await));
     assert_eq!(services.settings.load().admin.administrators, [OTHER]);
     let mut visitor = app.visitor("root");
     sets_up(&app, &mut visitor).await;
@@ -659,7 +658,7 @@ async fn what_decides_who_is_let_in_wants_the_app_again_after_a_while() {
 #[tokio::test]
 async fn lesser_roles_see_the_settings_and_change_none() {
     let app = TestApp::new()
-        .with_settings(|settings| settings.admin.auditors = vec!["S-1-5-21-1001-1002-1003-512".into()])
+        .with_settings(|settings| settings.admin.auditors = vec![SAMPLE_ADMINISTRATORS.into()])
         .start()
         .await;
     let mut visitor = app.visitor("admin");
@@ -683,7 +682,7 @@ async fn lesser_roles_see_the_settings_and_change_none() {
 #[tokio::test]
 async fn who_helps_users_sees_no_settings() {
     let app = TestApp::new()
-        .with_settings(|settings| settings.admin.help_desk = vec!["S-1-5-21-1001-1002-1003-512".into()])
+        .with_settings(|settings| settings.admin.help_desk = vec![SAMPLE_ADMINISTRATORS.into()])
         .start()
         .await;
     let mut visitor = app.visitor("admin");
