@@ -100,6 +100,15 @@ async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &st
     sends(visitor, "/admin/sign-in", &[("username", name), ("domain", domain), ("password", password)]).await
 }
 
+/// The sample administrator signs in for the first time and sets an app up.
+async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let codes = OneTimeCodes::read(&page);
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(app, 0))]).await;
+    (visitor, codes, page)
+}
+
 /// A program whose administrators are the members of the group that the sample administrator is in.
 fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
     TestApp::new().with_settings(|settings| {
@@ -269,10 +278,7 @@ async fn a_cookie_that_another_host_has_added_is_no_session() {
 async fn a_directory_in_trouble_keeps_nobody_from_signing_in_without_it() {
     let app = with_groups(|_| ()).start().await;
     sets_up(&app, &mut app.visitor("root")).await;
-    let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
-    let codes = OneTimeCodes::read(&page);
-    sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let (mut visitor, _, _) = first_signs_in(&app).await;
     app.advance(Duration::from_secs(120));
     app.directories_behave(DirectoryMood::Unavailable);
     assert_eq!(visitor.open("/admin").await.code(), 503);
@@ -346,10 +352,7 @@ async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
 #[tokio::test]
 async fn a_session_ends_by_idling_by_its_length_by_signing_out_and_with_the_membership() {
     let app = with_groups(|settings| settings.admin.idle_minutes = 10).start().await;
-    let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
-    let codes = OneTimeCodes::read(&page);
-    sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let (mut visitor, codes, _) = first_signs_in(&app).await;
     let enters = async || {
         app.advance(Duration::from_secs(30));
         let mut visitor = app.visitor("admin");
@@ -661,10 +664,7 @@ async fn lesser_roles_see_the_settings_and_change_none() {
         .with_settings(|settings| settings.admin.auditors = vec![SAMPLE_ADMINISTRATORS.into()])
         .start()
         .await;
-    let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
-    let codes = OneTimeCodes::read(&page);
-    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let (mut visitor, _, page) = first_signs_in(&app).await;
     is_at(&page, 200, "Auditor");
     let page = visitor.open("/admin/settings/general").await;
     is_at(&page, 200, "Product name");
@@ -685,10 +685,7 @@ async fn who_helps_users_sees_no_settings() {
         .with_settings(|settings| settings.admin.help_desk = vec![SAMPLE_ADMINISTRATORS.into()])
         .start()
         .await;
-    let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
-    let codes = OneTimeCodes::read(&page);
-    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let (mut visitor, _, page) = first_signs_in(&app).await;
     is_at(&page, 200, "Help desk");
     assert!(!page.html.contains("settings"), "{}", page.html);
     is_at(&visitor.open("/admin/settings/general").await, 403, "Not for this account");
