@@ -11,6 +11,11 @@ pub fn some(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("must not be empty".into()) } else { Ok(()) }
 }
 
+/// A name that is shown in many places.
+pub fn name(text: &str) -> Result<(), String> {
+    if text.chars().count() > 64 { Err("is longer than 64 characters".into()) } else { some(text) }
+}
+
 /// A host name or an IP address, an IPv6 one in brackets.
 fn host(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

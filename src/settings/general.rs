@@ -6,7 +6,7 @@ tab! {
     /// The General tab.
     pub struct General {
         /// The product's name on every page.
-        product_name: String = "Regain".into(), as form::some;
+        product_name: String = "Regain".into(), as form::name;
         /// The language of visitors whose browser asks for none that there is, and of the questions that are shown
         /// for unknown names.
         language: String = "en".into(), as form::language;

@@ -132,7 +132,7 @@ impl<'a> Guest<'a> {
 
 /// The domains that can be chosen, and the account of Regain itself.
 fn domains(site: &Site, language: &Language) -> Vec<page::Choice> {
-    let domains = site.services.domains();
+    let domains = page::offered(&site.services.settings.load(), &site.services.domains());
     let first = domains.first().map(|domain| domain.netbios.clone()).unwrap_or_default();
     let mut choices: Vec<_> =
         domains.iter().map(|domain| page::Choice::plain(&domain.netbios, &first)).collect();

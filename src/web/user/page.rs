@@ -52,7 +52,10 @@ impl<'a> Page<'a> {
             demo: site.demo,
             help_desk: settings.general.help_desk.clone(),
             footer: settings.general.footer.clone(),
-            session_seconds: settings.security.idle_timeout_seconds,
+            session_seconds: match flow {
+                "admin" => settings.admin.idle_minutes * 60,
+                _ => settings.security.idle_timeout_seconds,
+            },
             session_over: "session.over",
             languages: site
                 .renderer
