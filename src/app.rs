@@ -39,7 +39,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
-    settings::{DomainSettings, Settings, Transport},
+    settings::{DomainSettings, Settings, Transport, layers},
     store::{
         Store,
         engine::{Options, SledEngine},
@@ -282,7 +282,9 @@ impl App {
 async fn prepare_demo(services: &Services, changes: Vec<Edit>) -> Result<(), Error> {
     let editor = Editor { name: "demo".into(), address: None, source: "program" };
     let fails = |e: flows::Error| Error(e.to_string());
-    let (version, _) = change_settings::load(services).await.map_err(fails)?;
+    let (version, stored) = change_settings::load(services).await.map_err(fails)?;
+    // What was set there before stays.
+    let changes = changes.into_iter().filter(|edit| layers::find(&stored, &edit.key).is_none()).collect();
     match change_settings::change(services, &editor, version, changes).await.map_err(fails)? {
         Change::Wrong(faults) => {
             Err(Error(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))

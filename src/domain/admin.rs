@@ -94,6 +94,8 @@ pub struct AdminSession {
     pub touched_at: Timestamp,
     /// When they last showed a code of their app.
     pub proved_at: Timestamp,
+    /// When the account of Regain itself was made that it belongs to: made anew, it is another one.
+    pub local_made_at: Option<Timestamp>,
     /// When it was last made sure that they still may.
     pub checked_at: Timestamp,
     /// From where.
@@ -124,18 +126,22 @@ pub enum Stage {
 impl AdminSession {
     /// What is not finished within so long is given up.
     const SIGN_IN: Duration = Duration::from_secs(10 * 60);
+    /// So far a clock may be set back without ending sessions.
+    const CLOCK: Duration = Duration::from_secs(60);
     /// So long a proof is fresh enough for what decides who is let in.
     const FRESH: Duration = Duration::from_secs(5 * 60);
 
     /// Whether the code of the app was shown a short while ago.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.proved_at) <= Self::FRESH
+        self.proved_at <= now && now.since(self.proved_at) <= Self::FRESH
     }
 
     /// Whether it has ended by idling or by its length.
     pub fn is_over(&self, idle: Duration, longest: Duration, now: Timestamp) -> bool {
         let (idle, longest) =
             if self.stage == Stage::Signed { (idle, longest) } else { (Self::SIGN_IN, Self::SIGN_IN) };
-        now.since(self.touched_at) > idle || now.since(self.began_at) > longest
+        // From a future that the clock has come back from, it would never end.
+        let is_ahead = self.touched_at > now + Self::CLOCK;
+        is_ahead || now.since(self.touched_at) > idle || now.since(self.began_at) > longest
     }
 }

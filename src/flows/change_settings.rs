@@ -13,7 +13,7 @@ use crate::{
         admin::LocalAdmin,
         audit::{Action, Event, Outcome},
     },
-    settings::{Fault, Settings, Tab, layers},
+    settings::{Fault, Settings, Shape, Tab, layers},
     store::{self, ChangedTab, SettingsVersion, seal},
 };
 
@@ -107,7 +107,8 @@ pub async fn change(
             faults.push(Fault::new(&key, "there is no such setting"));
             continue;
         };
-        if layers::is_for_the_file(&edit.key) {
+        if matches!(field.shape, Shape::Section(_) | Shape::Sections(_)) || layers::is_for_the_file(&edit.key)
+        {
             faults.push(Fault::new(&key, "can be set in the configuration only"));
         } else if layers::find(&services.fixed.table, &edit.key).is_some() {
             faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));

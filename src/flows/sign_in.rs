@@ -167,6 +167,7 @@ async fn begin(
         began_at: now,
         touched_at: now,
         proved_at: now,
+        local_made_at: None,
         checked_at: now,
         address,
     };
@@ -427,7 +428,13 @@ async fn sign(
     now: Timestamp,
 ) -> Result<Next, Error> {
     let fresh = SessionId::new()?;
+    let local_made_at = match (&found.who, &found.stage) {
+        (AdminId::Local, Stage::NewLocal { .. }) => Some(now),
+        (AdminId::Local, _) => services.store.find::<LocalAdmin>(&()).await?.map(|account| account.made_at),
+        (AdminId::Account(_), _) => None,
+    };
     let signed = AdminSession {
+        local_made_at,
         stage: Stage::Signed,
         began_at: now,
         touched_at: now,
@@ -510,7 +517,7 @@ async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<R
     match &session.who {
         AdminId::Local => {
             let account = services.store.find::<LocalAdmin>(&()).await?;
-            let account = account.filter(|account| account.made_at <= session.began_at);
+            let account = account.filter(|account| Some(account.made_at) == session.local_made_at);
             Ok(account.map(|_| Role::Administrator))
         }
         AdminId::Account(key) => {

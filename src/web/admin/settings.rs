@@ -44,7 +44,8 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 7] = ["security", "methods", "codes", "permissions", "mail", "sms", "admin"];
+const GUARDED: [&str; 10] =
+    ["enroll", "security", "methods", "codes", "permissions", "mail", "sms", "alerts", "limits", "admin"];
 
 /// `/admin`
 pub(super) struct Overview;
@@ -285,6 +286,8 @@ struct Refused {
     problems: Problems,
     /// Whether a right code was among it.
     is_proved: bool,
+    /// The secrets that were given or to be removed: what is not done is told, since they are not shown again.
+    secrets: Vec<String>,
 }
 
 async fn draw_tab(seat: &Seat<'_>, tab: &str, refused: Option<&Refused>) -> Result<Response, Error> {
@@ -307,7 +310,12 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, refused: Option<&Refused>) -> Resu
     });
     let groups: Vec<Group> = groups.filter(|group| !group.fields.is_empty()).collect();
     let mut elsewhere = Vec::new();
-    for fault in refused.iter().flat_map(|refused| &refused.faults) {
+    let lost = refused.iter().flat_map(|refused| &refused.secrets);
+    let lost: Vec<_> =
+        lost.map(|key| Fault::new(key, "was not changed yet; please enter it again")).collect();
+    let told = |key: &str| refused.is_some_and(|it| it.faults.iter().any(|fault| fault.key.ends_with(key)));
+    let lost = lost.iter().filter(|fault| !told(&fault.key));
+    for fault in refused.iter().flat_map(|refused| &refused.faults).chain(lost) {
         let key = fault.key.strip_prefix("settings.").unwrap_or(&fault.key);
         let is_here = |control: &Control| {
             control.name == key || key.strip_prefix(&control.name).is_some_and(|rest| rest.starts_with('.'))
@@ -393,7 +401,9 @@ impl Page for TabPage {
                     Shape::Secret if text.is_empty() => continue,
                     _ => understood(field, &text),
                 };
-                if !field.is_secret() {
+                if field.is_secret() {
+                    refused.secrets.push(key.clone());
+                } else {
                     refused.typed.push((key.clone(), text));
                 }
                 edits.push(Edit { key, value });
