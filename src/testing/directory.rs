@@ -8,7 +8,9 @@ use std::sync::{
 use async_trait::async_trait;
 
 use crate::{
-    directory::{Directory, Error, Finding, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory},
+    directory::{
+        Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory,
+    },
     domain::{
         account::{Account, Domain, LogonName, ObjectGuid},
         secret::Password,
@@ -120,6 +122,11 @@ impl Directory for MoodyDirectory {
 
     async fn list(&self) -> Result<Vec<ObjectGuid>, Error> {
         if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.list().await }
+    }
+
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
+        let is_down = self.mood() == DirectoryMood::Unavailable;
+        if is_down { Self::down() } else { self.demo.find_groups(wanted).await }
     }
 
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {

@@ -46,7 +46,7 @@ use self::{
     resolve::Resolver,
     tls::Anchors,
 };
-use super::{Directory, Error, Finding, PasswordCheck, ResetOptions, matching::the_one_meant};
+use super::{Directory, Error, Finding, Group, Groups, PasswordCheck, ResetOptions, matching::the_one_meant};
 use crate::domain::{
     account::{Account, Domain, DomainName, LogonName, ObjectGuid},
     clock::{Clock, Timestamp},
@@ -351,6 +351,38 @@ impl Directory for ActiveDirectory {
             }
             cookie = next;
         }
+    }
+
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
+        if wanted == Groups::Named("") {
+            return Ok(Vec::new());
+        }
+        let search = Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter: &filter::groups(wanted),
+            attributes: &["objectSid", "sAMAccountName", "description"],
+            limit: i32::try_from(Group::MOST).unwrap_or(i32::MAX),
+            with_security: false,
+        };
+        let outcome = self.pool.search(&search).await?.outcome;
+        if outcome.code != 0 && !reply::is_too_many(outcome.code) {
+            return Err(reply::unexpected(outcome.code, &outcome.text));
+        }
+        let mut groups: Vec<_> = outcome
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                Some(Group {
+                    sid: entry.bytes("objectSid").and_then(sid::text)?,
+                    name: entry.text("sAMAccountName")?,
+                    description: entry.text("description").unwrap_or_default(),
+                    distinguished_name: entry.dn.clone(),
+                })
+            })
+            .collect();
+        groups.sort_by_cached_key(|group| group.name.to_lowercase());
+        Ok(groups)
     }
 
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
