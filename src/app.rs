@@ -122,6 +122,8 @@ fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<Ac
     };
     if let Some(file) = &domain.ca_file {
         settings.trust = Trust::Files(vec![file.clone()]);
+    } else if let Some(certificates) = &domain.ca_certificates {
+        settings.trust = Trust::Text(certificates.clone());
     }
     settings.search_base.clone_from(&domain.search_base);
     settings.mail_attribute.clone_from(&domain.mail_attribute);
@@ -221,6 +223,7 @@ impl App {
             renderer,
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
+            trials: AddressLimits::default(),
             hosts,
             demo: is_demo,
         });

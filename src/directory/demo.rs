@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, hmac};
 
 use super::{
-    Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, Rule, Verdict,
+    Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, Rule, Seen, Verdict,
     matching::the_one_meant,
 };
 use crate::domain::{
@@ -512,6 +512,14 @@ impl Directory for DemoDirectory {
             release(record);
             Ok(())
         })
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        Ok(self.domain.clone())
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -57,6 +57,12 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Looks at connection, certificate, service account and rights, for `regain check`: one finding a line.
     async fn examine(&self) -> Vec<Finding>;
+
+    /// Which controllers there are and what certificates they show, before anybody is trusted with a password.
+    async fn survey(&self) -> Result<Vec<Seen>, Error>;
+
+    /// The domain's names as the directory itself has them.
+    async fn names(&self) -> Result<Domain, Error>;
 }
 
 /// Which groups are looked for.
@@ -170,6 +176,34 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What is wrong in words and how to mend it, or what was found.
     pub text: String,
+}
+
+/// A controller, as it looks from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// `dc1.corp.example:636`.
+    pub controller: String,
+    /// Its certificate and those above it, as it shows them.
+    pub chain: Vec<Certificate>,
+    /// How that stands, in words.
+    pub finding: Finding,
+}
+
+/// A certificate that a controller shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// When it ends.
+    pub ends: String,
+    /// SHA-256 of all of it, as two hexadecimal digits each with colons between them.
+    pub fingerprint: String,
+    /// Whether it may issue others.
+    pub is_authority: bool,
+    /// All of it, in PEM.
+    pub pem: String,
 }
 
 /// How a thing stands.

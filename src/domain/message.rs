@@ -43,6 +43,8 @@ pub enum Topic {
     AdminAccess,
     /// As many text messages were sent as may be.
     TextMessageCap,
+    /// Sent on request, to see whether it arrives.
+    Trial,
     /// Not enrolled yet.
     EnrollReminder,
     /// The password is about to run out.
@@ -51,7 +53,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -66,6 +68,7 @@ impl Topic {
         Self::Methods,
         Self::AdminAccess,
         Self::TextMessageCap,
+        Self::Trial,
         Self::EnrollReminder,
         Self::ExpiryReminder,
     ];
@@ -108,6 +111,7 @@ impl Topic {
             Self::Methods => "methods",
             Self::AdminAccess => "admin_access",
             Self::TextMessageCap => "text_message_cap",
+            Self::Trial => "trial",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
         }
@@ -129,7 +133,7 @@ impl Topic {
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Code | Self::Confirmation => "code",
-            Self::TextMessageCap => "alarm",
+            Self::TextMessageCap | Self::Trial => "alarm",
             other => other.as_str(),
         }
     }

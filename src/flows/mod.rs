@@ -21,6 +21,7 @@ pub mod reset;
 pub mod session;
 pub mod settle;
 pub mod sign_in;
+pub mod try_out;
 pub mod unlock;
 pub mod view;
 mod write;

@@ -10,12 +10,12 @@ tab! {
     pub struct Admin {
         /// The groups of Active Directory whose members administer Regain, by their SIDs;
         /// `(Get-ADGroup Name).SID.Value` in PowerShell tells a group's. Members of nested groups count.
-        administrators: Vec<String> = Vec::new(), as group;
+        administrators: Vec<String> = Vec::new(), as group, of Groups;
         /// The groups whose members help users: they see users and events, end a lockout of Regain, delete an
         /// enrollment.
-        help_desk: Vec<String> = Vec::new(), as group;
+        help_desk: Vec<String> = Vec::new(), as group, of Groups;
         /// The groups whose members may look, and change nothing.
-        auditors: Vec<String> = Vec::new(), as group;
+        auditors: Vec<String> = Vec::new(), as group, of Groups;
         /// After so many minutes without a step one has to sign in again.
         idle_minutes: u32 = 10, in 1..=60;
         /// After so many hours in any case.

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use crate::{
     directory::{
-        Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory,
+        Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, Seen,
+        demo::DemoDirectory,
     },
     domain::{
         account::{Account, Domain, LogonName, ObjectGuid},
@@ -152,6 +153,14 @@ impl Directory for MoodyDirectory {
 
     async fn unlock(&self, account: &Account) -> Result<(), Error> {
         self.write(self.demo.unlock(account)).await
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.survey().await }
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.names().await }
     }
 
     async fn examine(&self) -> Vec<Finding> {

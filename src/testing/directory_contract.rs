@@ -76,6 +76,7 @@ macro_rules! directory_contract {
             passwords_are_kept_exactly_as_they_are
             people_are_listed_and_machines_are_not
             groups_are_found_by_a_part_of_their_name_and_by_their_sid
+            the_directory_knows_its_own_names
             a_renamed_account_is_the_same_account
             a_removed_account_is_gone_and_its_successor_another
         }
@@ -494,6 +495,13 @@ pub async fn passwords_are_kept_exactly_as_they_are(ground: &dyn Ground) {
         }
         directory.unlock(&account).await.unwrap();
     }
+}
+
+/// So that nobody has to type the NetBIOS name.
+pub async fn the_directory_knows_its_own_names(ground: &dyn Ground) {
+    let directory = ground.directory();
+    let names = directory.names().await.unwrap();
+    assert_eq!((&names.name, &names.netbios), (&directory.domain().name, &directory.domain().netbios));
 }
 
 /// Whoever chooses a group types a part of its name, and sees the name of one that was chosen.

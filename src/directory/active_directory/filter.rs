@@ -27,6 +27,11 @@ pub fn groups(wanted: Groups<'_>) -> String {
     }
 }
 
+/// The filter that finds what the forest knows of the domain with that naming context.
+pub fn partition(context: &str) -> String {
+    format!("(&(objectClass=crossRef)(nCName={}))", ldap_escape(context))
+}
+
 /// The filter that finds the accounts of a name. May match more than is meant, see [`super::super::matching`].
 pub fn by_name(name: &LogonName) -> String {
     let sam = |name: &str| format!("(sAMAccountName={})", ldap_escape(name));

@@ -46,7 +46,9 @@ use self::{
     resolve::Resolver,
     tls::Anchors,
 };
-use super::{Directory, Error, Finding, Group, Groups, PasswordCheck, ResetOptions, matching::the_one_meant};
+use super::{
+    Directory, Error, Finding, Group, Groups, PasswordCheck, ResetOptions, Seen, matching::the_one_meant,
+};
 use crate::domain::{
     account::{Account, Domain, DomainName, LogonName, ObjectGuid},
     clock::{Clock, Timestamp},
@@ -430,6 +432,32 @@ impl Directory for ActiveDirectory {
 
     async fn examine(&self) -> Vec<Finding> {
         self.examine_all().await
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        self.survey_all().await
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        let odd = || Error::Unexpected("the directory does not tell its names".into());
+        let contexts = ["defaultNamingContext", "configurationNamingContext"];
+        let root = self.read("", &contexts).await?.ok_or_else(odd)?.entry;
+        let [base, configuration] = contexts.map(|name| root.text(name));
+        let (base, configuration) = (base.ok_or_else(odd)?, configuration.ok_or_else(odd)?);
+        // Each domain of the forest has a crossRef (MS-ADTS 6.1.1.2.1.1).
+        let search = Search {
+            base: &format!("CN=Partitions,{configuration}"),
+            scope: Scope::OneLevel,
+            filter: &filter::partition(&base),
+            attributes: &["nETBIOSName", "dnsRoot"],
+            limit: 1,
+            with_security: false,
+        };
+        let outcome = self.pool.search(&search).await?.outcome;
+        let entry = outcome.entries.first().ok_or_else(odd)?;
+        let netbios = entry.text("nETBIOSName").ok_or_else(odd)?;
+        let name = entry.text("dnsRoot").ok_or_else(odd)?;
+        Ok(Domain { name: DomainName::new(&name), netbios })
     }
 }
 

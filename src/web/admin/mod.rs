@@ -1,6 +1,9 @@
 //! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
+mod control;
+mod domains;
+mod overview;
 mod settings;
 mod sign_in;
 
@@ -40,10 +43,12 @@ const MAXIMUM_FORM: usize = 256 * 1024;
 pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
     let guarded = |page: Box<dyn Page>| Guarded { site: Arc::clone(site), page };
     routes
-        .at("/admin", guarded(Box::new(settings::Overview)))
+        .at("/admin", guarded(Box::new(overview::Overview)))
         .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
         .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
         .at("/admin/sign-out", guarded(Box::new(SignOut)))
+        .at("/admin/search", guarded(Box::new(overview::Search)))
+        .at("/admin/domains", guarded(Box::new(domains::Domains)))
         .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
 }
 
@@ -180,6 +185,9 @@ struct Panel {
     role: &'static str,
     sign_out: String,
     tabs: Vec<TabLink>,
+    /// What was searched for among the settings.
+    search: String,
+    may_search: bool,
 }
 
 #[derive(Serialize)]
@@ -192,16 +200,16 @@ struct TabLink {
 impl Panel {
     fn new(seat: &Seat<'_>, current: &str) -> Self {
         let may_see = settings::is_for(seat.admin.role);
-        let tabs = settings::TABS.iter().filter(|_| may_see).map(|key| TabLink {
-            key,
-            href: format!("/admin/settings/{key}"),
-            current: *key == current,
-        });
+        let link = |key, href| TabLink { key, href, current: key == current };
+        let tabs = settings::TABS.iter().map(|key| link(*key, format!("/admin/settings/{key}")));
+        let tabs = std::iter::once(link("domain", "/admin/domains".into())).chain(tabs).filter(|_| may_see);
         Self {
             name: seat.admin.name.clone(),
             role: seat.admin.role.as_str(),
             sign_out: seat.token("/admin/sign-out"),
             tabs: tabs.collect(),
+            search: String::new(),
+            may_search: may_see,
         }
     }
 }
