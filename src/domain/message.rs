@@ -74,7 +74,15 @@ impl Topic {
     pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
-            | (Action::Start | Action::Message | Action::CodeSent | Action::Setting | Action::SignIn, _)
+            | (
+                Action::Start
+                | Action::Message
+                | Action::CodeSent
+                | Action::Setting
+                | Action::SignIn
+                | Action::Access,
+                _,
+            )
             | (Action::Lockout | Action::Methods, Outcome::Failure) => {
                 return None;
             }

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::{Error, Services};
 use crate::{
     domain::{
-        admin::LocalAdmin,
+        admin::{AdminId, LocalAdmin},
         audit::{Action, Event, Outcome},
     },
     settings::{Fault, Settings, Shape, Tab, layers},
@@ -23,6 +23,8 @@ const LARGEST_TAB: usize = store::engine::MAXIMUM_VALUE - 8 * 1024;
 /// Who changes settings.
 #[derive(Debug, Clone)]
 pub struct Editor {
+    /// Who it is; `None` for the program itself and who has its console.
+    pub who: Option<AdminId>,
     /// The name in the audit log.
     pub name: String,
     /// From where.

@@ -7,13 +7,14 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Error, Services, answer, attempt, identify::Identified, note, outbox, random, session::SessionId,
+    Error, Services, access::Invited, answer, attempt, identify::Identified, note, outbox, random,
+    session::SessionId,
 };
 use crate::{
     directory::PasswordCheck,
     domain::{
-        account::{AccountKey, DomainName},
-        admin::{AdminId, AdminSession, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
+        account::{Account, DomainName},
+        admin::{AdminId, AdminSession, Invitation, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
         code::Code,
@@ -65,11 +66,12 @@ pub enum Standing {
     Signed(Admin),
 }
 
-/// Makes a link for the console, if nobody could sign in yet: the token in it.
+/// Makes a link for the console, if nobody could sign in yet, neither as Regain itself nor with a second factor: the
+/// token in it.
 pub async fn invite(services: &Services) -> Result<Option<String>, Error> {
-    let settings = services.settings.load_full();
-    let is_open =
-        settings.admin.administrators.is_empty() && services.store.find::<LocalAdmin>(&()).await?.is_none();
+    let store = &services.store;
+    let is_open = store.find::<LocalAdmin>(&()).await?.is_none()
+        && store.page::<SecondFactor>(None, 1).await?.is_empty();
     if is_open { make_link(services).await.map(Some) } else { Ok(None) }
 }
 
@@ -88,11 +90,21 @@ pub fn draw_link() -> Result<(String, String), Error> {
 
 /// Takes up a link that was made on the console.
 pub async fn adopt_link(services: &Services, hash: &str) -> Result<(), Error> {
-    let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| hash.try_into().ok());
-    let hash = hash.ok_or_else(|| Error::Internal("it is not one of Regain's".into()))?;
+    let hash = read_hash(hash)?;
     let link = SetupLink { hash, until: services.now() + SetupLink::LIFE };
     services.store.batch().put(&(), &link).commit().await?;
     Ok(())
+}
+
+/// What [`draw_link`] gave for it.
+pub(super) fn read_hash(hash: &str) -> Result<[u8; 32], Error> {
+    let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| hash.try_into().ok());
+    hash.ok_or_else(|| Error::Internal("it is not one of Regain's".into()))
+}
+
+/// The hash of the token in a link, if it could be one.
+pub(super) fn hash_of(token: &str) -> Option<[u8; 32]> {
+    URL_SAFE_NO_PAD.decode(token).ok().map(|token| sha256(&token))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -103,21 +115,21 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The link that the token is of, if it is good.
 async fn link(services: &Services, token: &str) -> Result<Option<Found<SetupLink>>, Error> {
-    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return Ok(None) };
-    let hash = sha256(&token);
+    let Some(hash) = hash_of(token) else { return Ok(None) };
     let link = services.store.find::<SetupLink>(&()).await?;
     Ok(link.filter(|link| verify_slices_are_equal(&link.hash, &hash).is_ok() && link.until > services.now()))
 }
 
 /// The secret of the app of an account, which gets one if it has none: for a demonstration.
-pub async fn demonstrate(services: &Services, account: &AccountKey) -> Result<TotpSecret, Error> {
-    let who = AdminId::Account(account.clone());
+pub async fn demonstrate(services: &Services, account: &Account) -> Result<TotpSecret, Error> {
+    let who = AdminId::Account(account.key.clone());
     let sealed = match services.store.find::<SecondFactor>(&who).await? {
         Some(known) => known.into_inner().app.sealed,
         None => {
             let sealed = new_secret(services, &who)?;
             let app = App { sealed: sealed.clone(), added_at: services.now(), last_step: 0 };
-            services.store.batch().write(&who, None, &SecondFactor { app }).commit().await?;
+            let factor = SecondFactor { name: account.qualified_name(), app };
+            services.store.batch().write(&who, None, &factor).commit().await?;
             sealed
         }
     };
@@ -148,13 +160,14 @@ pub async fn set_up(
     let admin = LocalAdmin { name: name.clone(), hash, made_at: services.now() };
     let sealed = new_secret(services, &AdminId::Local)?;
     let stage = Stage::NewLocal { admin, sealed, link: link.hash };
-    begin(services, (AdminId::Local, name, Role::Administrator), stage, address).await.map(Next::On)
+    let who = (AdminId::Local, name, Role::Administrator);
+    begin(services, who, (stage, None), address).await.map(Next::On)
 }
 
 async fn begin(
     services: &Services,
     (who, name, role): (AdminId, String, Role),
-    stage: Stage,
+    (stage, invitation): (Stage, Option<[u8; 32]>),
     address: IpAddr,
 ) -> Result<SessionId, Error> {
     let now = services.now();
@@ -170,6 +183,7 @@ async fn begin(
         local_made_at: None,
         checked_at: now,
         address,
+        invitation,
     };
     services.store.batch().insert(&session.hash(), &record).commit().await?;
     Ok(session)
@@ -231,10 +245,16 @@ fn event(services: &Services, (name, address): (&str, IpAddr), outcome: Outcome,
         action: Action::SignIn,
         detail: detail.into(),
         source_ip: Some(address),
-        source_user: Some(name.chars().filter(|c| !c.is_control()).take(256).collect()),
+        source_user: Some(name.chars().filter(|c| !c.is_control()).take(256).collect())
+            .filter(|name: &String| !name.is_empty()),
         account: None,
         reference: None,
     }
+}
+
+/// Writes down that someone came by a link that was not good.
+pub async fn note_refused_link(services: &Services, address: IpAddr, refusal: Refusal) {
+    note(services, event(services, ("", address), Outcome::Failure, refusal.code()), None).await;
 }
 
 fn wrong_password() -> Next {
@@ -253,9 +273,15 @@ pub async fn enter_local(
     let subject = door(services, address);
     let _turn = services.turns.of(&subject).await;
     let now = services.now();
-    let spent = attempt::count(services, &subject, |tally| tally.spend_password(None, 5, now)).await?;
+    let spend = |tally: &mut Tally| {
+        let spent = tally.spend_password(None, 5, now);
+        (spent, spent != Allowance::Granted && tally.tell_held_up())
+    };
+    let (spent, is_first) = attempt::count(services, &subject, spend).await?;
     if let Allowance::Wait(wait) = spent {
-        note(services, event(services, (name, address), Outcome::Failure, "rate_limited"), None).await;
+        if is_first {
+            note(services, event(services, (name, address), Outcome::Failure, "rate_limited"), None).await;
+        }
         return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
     }
     let is_name = admin.as_ref().is_some_and(|admin| admin.name.eq_ignore_ascii_case(name));
@@ -279,15 +305,17 @@ pub async fn enter_local(
         return Ok(wrong_password());
     };
     attempt::count(services, &subject, Tally::forgive_passwords).await?;
-    go_on(services, (AdminId::Local, admin.name, Role::Administrator), address).await
+    go_on(services, (AdminId::Local, admin.name, Role::Administrator), None, address).await
 }
 
-/// Takes name and password of an account of a directory. Tries end while two are left until its lockout, as anywhere.
+/// Takes name and password of an account of a directory, which may come by an invitation. Tries end while two are left
+/// until its lockout, as anywhere.
 pub async fn enter(
     services: &Services,
     address: IpAddr,
     who: Identified,
     password: Password,
+    invited: Option<Invited>,
 ) -> Result<Next, Error> {
     let directory = services.directory(&who.domain)?;
     let found = directory.find(&who.name).await?;
@@ -318,16 +346,27 @@ pub async fn enter(
         return Err(Error::Refused(Refusal::AdminNotPermitted));
     };
     let name = account.qualified_name();
-    go_on(services, (AdminId::Account(account.key), name, role), address).await
+    let invited = invited.filter(|invited| invited.invitation.is_for(&account)).map(|invited| invited.hash);
+    go_on(services, (AdminId::Account(account.key), name, role), invited, address).await
 }
 
-/// The password was right.
-async fn go_on(services: &Services, who: (AdminId, String, Role), address: IpAddr) -> Result<Next, Error> {
-    let stage = match services.store.find::<SecondFactor>(&who.0).await? {
-        Some(_) => Stage::Code,
-        None => Stage::NewApp(new_secret(services, &who.0)?),
+/// The password was right. Alone it never lets anybody add the second factor: whoever has found it out could.
+async fn go_on(
+    services: &Services,
+    who: (AdminId, String, Role),
+    invited: Option<[u8; 32]>,
+    address: IpAddr,
+) -> Result<Next, Error> {
+    let next = if services.store.find::<SecondFactor>(&who.0).await?.is_some() {
+        (Stage::Code, None)
+    } else if invited.is_some() {
+        (Stage::NewApp(new_secret(services, &who.0)?), invited)
+    } else {
+        let refusal = Refusal::SecondFactorMissing;
+        note(services, event(services, (&who.1, address), Outcome::Failure, refusal.code()), None).await;
+        return Err(Error::Refused(refusal));
     };
-    begin(services, who, stage, address).await.map(Next::On)
+    begin(services, who, next, address).await.map(Next::On)
 }
 
 /// Takes the code of the app: of the one that was set up before, or of the one that is being set up.
@@ -373,10 +412,12 @@ async fn try_code(
         if wait.is_none() {
             tally.count_code(now);
         }
-        wait
+        wait.map(|wait| (wait, tally.tell_held_up()))
     };
-    if let Some(wait) = attempt::count(services, subject, waits).await? {
-        note(services, failed("rate_limited"), None).await;
+    if let Some((wait, is_first)) = attempt::count(services, subject, waits).await? {
+        if is_first {
+            note(services, failed("rate_limited"), None).await;
+        }
         return Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }));
     }
     let step = open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, now));
@@ -399,7 +440,8 @@ pub async fn prove_again(services: &Services, session: &SessionId, code: &Code) 
     let known = services.store.find::<SecondFactor>(&seen.who).await?.ok_or_else(over)?;
     let app = (known.app.sealed.as_str(), Some(known.app.last_step));
     let Some(step) = try_code(services, &subject, &seen, app, code).await? else { return Ok(false) };
-    let factor = SecondFactor { app: App { last_step: step, ..known.app.clone() } };
+    let factor = (*known).clone();
+    let factor = SecondFactor { app: App { last_step: step, ..factor.app }, ..factor };
     loop {
         let found = services.store.find::<AdminSession>(&key).await?;
         let found = found.filter(|found| found.stage == Stage::Signed).ok_or_else(over)?;
@@ -443,7 +485,8 @@ async fn sign(
     };
     let added_at =
         known.as_ref().filter(|_| found.stage == Stage::Code).map_or(now, |known| known.app.added_at);
-    let factor = SecondFactor { app: App { sealed, added_at, last_step: step } };
+    let app = App { sealed, added_at, last_step: step };
+    let factor = SecondFactor { name: found.name.clone(), app };
     let mut batch = services
         .store
         .batch()
@@ -451,6 +494,12 @@ async fn sign(
         .insert(&fresh.hash(), &signed)
         .write(&found.who, known.as_ref(), &factor);
     let mut detail = if known.is_none() { "app_added" } else { "" };
+    if let Stage::NewApp(_) = &found.stage {
+        let (hash, store) = (found.invitation.unwrap_or_default(), &services.store);
+        let invitation = store.find::<Invitation>(&hash).await?.filter(|invitation| invitation.until > now);
+        let Some(invitation) = invitation else { return Err(Error::Refused(Refusal::InvitationVoid)) };
+        batch = batch.remove(&hash, &invitation);
+    }
     if let Stage::NewLocal { admin, link, .. } = &found.stage {
         // The link is good once, whoever else has got as far with it.
         let Some(current) = services.store.find::<SetupLink>(&()).await?.filter(|now| now.hash == *link)
@@ -464,7 +513,7 @@ async fn sign(
         detail = "setup";
     }
     if let (None, AdminId::Account(account)) = (&known, &found.who) {
-        batch = outbox::tell_of_access(services, batch, account, (&signed.name, signed.address));
+        batch = outbox::tell_of_access(services, batch, account, (&signed.name, Some(signed.address)));
     }
     let event = event(services, (&signed.name, signed.address), Outcome::Success, detail);
     match batch.event(&event).commit().await {
@@ -490,8 +539,7 @@ pub async fn standing(services: &Services, session: &SessionId) -> Result<Standi
     // The account of Regain itself is at hand; a directory is asked each minute.
     if found.who == AdminId::Local || now.since(found.checked_at) >= CHECK {
         let Some(role) = role_of(services, &found).await? else {
-            tracing::warn!(name = found.name, "an administrator may no longer use the panel");
-            end(services, &key).await?;
+            end_with(services, &key, Some((Outcome::Failure, "membership_ended"))).await?;
             return Ok(Standing::None);
         };
         current.role = role;
@@ -531,8 +579,21 @@ async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<R
 
 /// Ends a session, by the hash of its secret, whatever else happens to it meanwhile.
 pub async fn end(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
+    end_with(services, key, None).await
+}
+
+/// Ends the session of someone who signs out.
+pub async fn sign_out(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
+    end_with(services, key, Some((Outcome::Success, "signed_out"))).await
+}
+
+async fn end_with(services: &Services, key: &[u8; 32], told: Option<(Outcome, &str)>) -> Result<(), Error> {
     while let Some(found) = services.store.find::<AdminSession>(key).await? {
-        match services.store.batch().remove(key, &found).commit().await {
+        let mut batch = services.store.batch().remove(key, &found);
+        if let Some((outcome, detail)) = told {
+            batch = batch.event(&event(services, (&found.name, found.address), outcome, detail));
+        }
+        match batch.commit().await {
             Ok(()) => break,
             Err(store::Error::Conflict) => {}
             Err(error) => return Err(error.into()),

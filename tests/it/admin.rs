@@ -11,21 +11,21 @@ use regain::{
         },
         message::Message,
     },
-    flows::{change_settings, sign_in},
+    flows::{access, change_settings, sign_in},
     settings::Settings,
     testing::{DirectoryMood, OneTimeCodes, Page, Setup, TestApp, Visitor},
 };
 
-const LOCAL: &str = "A-Long-Enough-Passphrase";
-const COOKIE: &str = "__Host-regain-admin";
+pub(super) const LOCAL: &str = "A-Long-Enough-Passphrase";
+pub(super) const COOKIE: &str = "__Host-regain-admin";
 
-fn is_at(page: &Page, code: u16, title: &str) {
+pub(super) fn is_at(page: &Page, code: u16, title: &str) {
     assert_eq!(page.code(), code, "{}", page.text());
     assert!(page.text().contains(title), "{title}: {}", page.text());
 }
 
 /// The token of the form on a page that is sent to that path.
-fn token_of(page: &Page, path: &str) -> String {
+pub(super) fn token_of(page: &Page, path: &str) -> String {
     let html = page.html.replace("&#x2f;", "/");
     let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
     let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
@@ -33,7 +33,7 @@ fn token_of(page: &Page, path: &str) -> String {
 }
 
 /// Sends the form that the browser shows, to the page itself, and goes where that leads.
-async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
+pub(super) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
     let token = token_of(visitor.page.as_ref().unwrap(), path);
     let all = [&[("csrf", token.as_str())], fields].concat();
     let mut page = visitor.post_raw(path, &all).await;
@@ -44,13 +44,13 @@ async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Pa
     page
 }
 
-async fn sends_all(visitor: &mut Visitor, path: &str, fields: &[(String, String)]) -> Page {
+pub(super) async fn sends_all(visitor: &mut Visitor, path: &str, fields: &[(String, String)]) -> Page {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     sends(visitor, path, &fields).await
 }
 
 /// What the browser would send of a tab, with those changes; a check box is unchecked by an empty text.
-fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut fields = vec![("version".to_owned(), page.value("version").unwrap())];
     for was in page.fields() {
         let Some(name) = was.strip_suffix(".was") else { continue };
@@ -71,18 +71,18 @@ fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Opens a tab, changes something and saves.
-async fn saves(visitor: &mut Visitor, tab: &str, changes: &[(&str, &str)]) -> Page {
+pub(super) async fn saves(visitor: &mut Visitor, tab: &str, changes: &[(&str, &str)]) -> Page {
     let path = format!("/admin/settings/{tab}");
     let fields = filled(&visitor.open(&path).await, changes);
     sends_all(visitor, &path, &fields).await
 }
 
-async fn link(app: &TestApp) -> String {
+pub(super) async fn link(app: &TestApp) -> String {
     format!("/admin/setup/{}", sign_in::make_link(&app.site().services).await.unwrap())
 }
 
 /// Makes the first account by the link and signs in with it.
-async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
+pub(super) async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
     let link = link(app).await;
     is_at(&visitor.open(&link).await, 200, "Make the first account");
     let fields = [("username", "root"), ("new_password", LOCAL), ("confirm_password", LOCAL)];
@@ -95,22 +95,36 @@ async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
     codes
 }
 
-async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
+pub(super) async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
     visitor.open("/admin/sign-in").await;
     sends(visitor, "/admin/sign-in", &[("username", name), ("domain", domain), ("password", password)]).await
 }
 
+/// The link of an invitation that was made on the console, for whom is named.
+pub(super) async fn invitation(app: &TestApp, name: Option<&str>) -> String {
+    let by = change_settings::Editor { who: None, name: "console".into(), address: None, source: "console" };
+    let token = access::invite(&app.site().services, &by, name.map(str::to_owned)).await.unwrap();
+    format!("/admin/invite/{token}")
+}
+
+/// Comes by an invitation and types name and password.
+pub(super) async fn comes_invited(app: &TestApp, visitor: &mut Visitor, name: &str) -> Page {
+    let link = invitation(app, None).await;
+    visitor.open(&link).await;
+    sends(visitor, &link, &[("username", name), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)]).await
+}
+
 /// The sample administrator signs in for the first time and sets an app up.
-async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
+pub(super) async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(app, &mut visitor, "admin").await;
     let codes = OneTimeCodes::read(&page);
     let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(app, 0))]).await;
     (visitor, codes, page)
 }
 
 /// A program whose administrators are the members of the group that the sample administrator is in.
-fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
+pub(super) fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
     TestApp::new().with_settings(|settings| {
         settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()];
         change(settings);
@@ -211,7 +225,7 @@ async fn guessing_is_held_up_and_locks_nobody_out_of_the_directory() {
     app.advance(Duration::from_secs(31 * 60));
     // And the code of the app, with the right password.
     let mut visitor = app.visitor("x");
-    is_at(&signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await, 200, "Set up an authenticator");
+    is_at(&comes_invited(&app, &mut visitor, "admin").await, 200, "Set up an authenticator");
     let mut codes = Vec::new();
     for number in 0..6 {
         let guess = format!("guess {number}");
@@ -290,7 +304,7 @@ async fn a_directory_in_trouble_keeps_nobody_from_signing_in_without_it() {
 async fn members_of_the_groups_sign_in_and_others_do_not() {
     let app = with_groups(|_| ()).start().await;
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(&app, &mut visitor, "admin").await;
     is_at(&page, 200, "Set up an authenticator app");
     let codes = OneTimeCodes::read(&page);
     let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
@@ -330,7 +344,7 @@ async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
     let app = app.start().await;
     let own = app.account("admin").await.mail.unwrap();
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(&app, &mut visitor, "admin").await;
     let codes = OneTimeCodes::read(&page);
     assert!(app.sent().await.is_empty());
     sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
@@ -341,7 +355,10 @@ async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
     expected.sort_unstable();
     assert_eq!(to, expected);
     let Message::Mail(mail) = &sent[0] else { panic!("a mail") };
-    assert!(mail.subject.contains("an app for the admin panel") && !mail.text.contains(&codes.code(&app, 0)));
+    assert!(
+        mail.subject.contains("a second factor for the admin panel")
+            && !mail.text.contains(&codes.code(&app, 0))
+    );
     app.advance(Duration::from_secs(30));
     let mut again = app.visitor("admin");
     signs_in(&mut again, "admin", "DEMO", SAMPLE_PASSWORD).await;
@@ -394,7 +411,7 @@ async fn a_session_ends_by_idling_by_its_length_by_signing_out_and_with_the_memb
 async fn no_page_of_the_panel_is_seen_or_sent_without_signing_in() {
     let app = with_groups(|_| ()).start().await;
     let mut pending = app.visitor("admin");
-    signs_in(&mut pending, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    comes_invited(&app, &mut pending, "admin").await;
     let mut user = app.visitor("alice");
     user.enrolls().await;
     for path in ["/admin", "/admin/settings/general", "/admin/sign-out", "/admin/settings/nothing"] {
@@ -545,7 +562,8 @@ async fn the_last_group_of_administrators_stays_where_there_is_no_account_of_reg
     const OTHER: &str = "S-1-5-21-1001-1002-1003-1104";
     let app = TestApp::new().start().await;
     let services = &app.site().services;
-    let editor = change_settings::Editor { name: "console".into(), address: None, source: "setup" };
+    let editor =
+        change_settings::Editor { who: None, name: "console".into(), address: None, source: "setup" };
     let set = async |groups: &[&str]| {
         let (version, _) = change_settings::load(services).await.unwrap();
         let value = Some(toml::Value::from(groups.to_vec()));

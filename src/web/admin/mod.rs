@@ -1,6 +1,7 @@
 //! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
+mod access;
 mod settings;
 mod sign_in;
 
@@ -42,6 +43,8 @@ pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
     routes
         .at("/admin", guarded(Box::new(settings::Overview)))
         .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
+        .at("/admin/invite/:token", sign_in::Invite(Arc::clone(site)))
+        .at("/admin/access", guarded(Box::new(access::Access)))
         .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
         .at("/admin/sign-out", guarded(Box::new(SignOut)))
         .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
@@ -65,7 +68,12 @@ impl Seat<'_> {
 
     /// Who it is, for the audit log.
     fn editor(&self) -> Editor {
-        Editor { name: self.admin.name.clone(), address: Some(self.address), source: "admin" }
+        Editor {
+            who: Some(self.admin.who.clone()),
+            name: self.admin.name.clone(),
+            address: Some(self.address),
+            source: "admin",
+        }
     }
 }
 
@@ -176,6 +184,8 @@ fn redirect_under(session: &SessionId, to: &str) -> Response {
 /// What every page of the panel has besides.
 #[derive(Serialize)]
 struct Panel {
+    /// The key of the page, of those in the list.
+    at: String,
     name: String,
     role: &'static str,
     sign_out: String,
@@ -198,6 +208,7 @@ impl Panel {
             current: *key == current,
         });
         Self {
+            at: current.to_owned(),
             name: seat.admin.name.clone(),
             role: seat.admin.role.as_str(),
             sign_out: seat.token("/admin/sign-out"),
@@ -224,7 +235,7 @@ impl Page for SignOut {
     }
 
     async fn take(&self, seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
-        flows::sign_in::end(&seat.site.services, &seat.session.hash()).await?;
+        flows::sign_in::sign_out(&seat.site.services, &seat.session.hash()).await?;
         let mut response = redirect("/admin/sign-in");
         set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
         Ok(response)

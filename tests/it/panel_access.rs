@@ -1,0 +1,279 @@
+//! Who has a way into the admin panel: invitations, sessions, second factors (R6.2).
+
+use std::time::Duration;
+
+use regain::{
+    directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
+    domain::{
+        audit::{Action, Outcome::Success},
+        message::Message,
+    },
+    flows::{access, sign_in},
+    testing::{OneTimeCodes, Page, TestApp, Visitor},
+};
+
+use crate::admin::{comes_invited, first_signs_in, invitation, is_at, sends, sets_up, signs_in, with_groups};
+
+const PATH: &str = "/admin/access";
+const EVERYBODY: &str = "S-1-5-21-1001-1002-1003-513";
+
+/// What the audit log has of signing in and of access: outcome, detail, who, whose.
+async fn told(app: &TestApp, action: Action) -> Vec<(bool, String, String, String)> {
+    let events = app.events().await.into_iter().filter(|event| event.action == action);
+    events
+        .map(|event| {
+            let who = event.source_user.unwrap_or_default();
+            (event.outcome == Success, event.detail, who, event.user)
+        })
+        .collect()
+}
+
+/// The action of the button that does that to the entry of that name.
+fn button(page: &Page, deed: &str, name: &str) -> String {
+    let html = page.html.replace("&#x2f;", "/").replace("&#x27;", "'");
+    let entry = html.split("<li>").find(|entry| {
+        entry.contains(&format!("value=\"{deed} ")) && entry.contains(&format!("<bdi>{name}</bdi>"))
+    });
+    let entry = entry.unwrap_or_else(|| panic!("no {deed} at {name}: {html}"));
+    let value = entry.split(&format!("value=\"{deed} ")).nth(1).unwrap();
+    format!("{deed} {}", value.split('"').next().unwrap())
+}
+
+async fn does(visitor: &mut Visitor, action: &str) -> Page {
+    visitor.open(PATH).await;
+    sends(visitor, PATH, &[("action", action)]).await
+}
+
+#[tokio::test]
+async fn the_password_alone_never_sets_up_an_app() {
+    let app = with_groups(|_| ()).start().await;
+    let mut visitor = app.visitor("admin");
+    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    is_at(&page, 403, "You have no second factor yet");
+    assert!(page.text().contains("regain admin invite"));
+    // Neither does an invitation without the password, or of somebody who may not use the panel.
+    let link = invitation(&app, None).await;
+    is_at(&visitor.open(&link).await, 200, "You were invited");
+    let fields = |name, password| [("username", name), ("domain", "DEMO"), ("password", password)];
+    is_at(&sends(&mut visitor, &link, &fields("admin", "wrong")).await, 422, "together they don");
+    is_at(&sends(&mut visitor, &link, &fields("alice", SAMPLE_PASSWORD)).await, 403, "Not for this account");
+    visitor.open(&link).await;
+    let page = sends(&mut visitor, &link, &fields("admin", SAMPLE_PASSWORD)).await;
+    is_at(&page, 200, "Set up an authenticator app");
+    // Until an app is set up by it, it is good.
+    is_at(&app.visitor("late").open(&link).await, 200, "You were invited");
+    let codes = OneTimeCodes::read(&page);
+    let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    is_at(&app.visitor("late").open(&link).await, 403, "This invitation is no longer good");
+    let details: Vec<_> =
+        told(&app, Action::SignIn).await.into_iter().map(|(ok, what, ..)| (ok, what)).collect();
+    let expected = [
+        (false, "second_factor_missing"),
+        (false, "password"),
+        (false, "admin_not_permitted"),
+        (true, "app_added"),
+        (false, "invitation_void"),
+    ];
+    assert_eq!(details, expected.map(|(ok, what)| (ok, what.to_owned())));
+}
+
+#[tokio::test]
+async fn of_two_who_come_by_one_invitation_only_one_is_let_in() {
+    let app = with_groups(|settings| settings.admin.auditors = vec![EVERYBODY.into()]).start().await;
+    let link = invitation(&app, None).await;
+    let mut pages = Vec::new();
+    let (mut admin, mut alice) = (app.visitor("admin"), app.visitor("alice"));
+    for (visitor, name) in [(&mut admin, "admin"), (&mut alice, "alice")] {
+        visitor.open(&link).await;
+        let fields = [("username", name), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)];
+        pages.push(sends(visitor, &link, &fields).await);
+    }
+    let codes: Vec<_> = pages.iter().map(OneTimeCodes::read).collect();
+    let page = sends(&mut alice, "/admin/sign-in", &[("code", &codes[1].code(&app, 0))]).await;
+    is_at(&page, 200, "Overview");
+    let page = sends(&mut admin, "/admin/sign-in", &[("code", &codes[0].code(&app, 0))]).await;
+    is_at(&page, 403, "This invitation is no longer good");
+    is_at(&signs_in(&mut app.visitor("x"), "admin", "DEMO", SAMPLE_PASSWORD).await, 403, "no second factor");
+}
+
+#[tokio::test]
+async fn an_invitation_is_bound_to_its_name_and_to_its_hour() {
+    let app = with_groups(|settings| settings.admin.auditors = vec![EVERYBODY.into()]).start().await;
+    let fields = |name| [("username", name), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)];
+    for name in ["demo\\Admin", "admin@demo.example"] {
+        let link = invitation(&app, Some(name)).await;
+        let mut visitor = app.visitor("x");
+        visitor.open(&link).await;
+        is_at(&sends(&mut visitor, &link, &fields("alice")).await, 403, "no second factor");
+        visitor.open(&link).await;
+        is_at(&sends(&mut visitor, &link, &fields("admin")).await, 200, "Set up an authenticator app");
+    }
+    let link = invitation(&app, None).await;
+    let mut late = app.visitor("late");
+    late.open(&link).await;
+    app.advance(Duration::from_secs(59 * 60));
+    let page = sends(&mut late, &link, &fields("admin")).await;
+    let codes = OneTimeCodes::read(&page);
+    app.advance(Duration::from_secs(61));
+    let page = sends(&mut late, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 403, "This invitation is no longer good");
+    app.run_jobs().await;
+    assert!(access::list_invitations(&app.site().services).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_first_account_is_offered_until_anybody_has_a_second_factor() {
+    let app = with_groups(|_| ()).start().await;
+    let services = app.site().services.clone();
+    assert!(sign_in::invite(&services).await.unwrap().is_some());
+    first_signs_in(&app).await;
+    assert!(sign_in::invite(&services).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_administrator_invites_a_colleague_after_a_fresh_proof() {
+    let app = with_groups(|settings| settings.admin.auditors = vec![EVERYBODY.into()]).start().await;
+    let (mut admin, codes, _) = first_signs_in(&app).await;
+    let invite = [("action", "invite"), ("username", "alice"), ("domain", "DEMO")];
+    app.advance(Duration::from_secs(301));
+    let page = admin.open(PATH).await;
+    is_at(&page, 200, "It’s a while since you signed in");
+    assert!(!page.html.contains("value=\"invite\""));
+    is_at(&sends(&mut admin, PATH, &invite).await, 422, "Nothing was done yet");
+    let prove = async |admin: &mut Visitor, code: &str| {
+        admin.open(PATH).await;
+        sends(admin, PATH, &[("action", "prove"), ("code", code)]).await
+    };
+    let page = prove(&mut admin, "000000").await;
+    assert!(page.code() == 422 && page.is_invalid("code"), "{}", page.text());
+    is_at(&prove(&mut admin, &codes.code(&app, 0)).await, 200, "That was right");
+    let nobody = [invite[0], ("username", "nobody"), invite[2]];
+    let page = sends(&mut admin, PATH, &nobody).await;
+    assert!(page.code() == 422 && page.is_invalid("username"), "{}", page.text());
+    let page = sends(&mut admin, PATH, &invite).await;
+    is_at(&page, 200, "Give this link to whom you invite");
+    let link = page.html.replace("&#x2f;", "/");
+    let link = link.split("https://reset.demo.example").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let page = admin.open(PATH).await;
+    assert!(page.text().contains("DEMO\\alice") && !page.html.contains(&link[14..]), "shown once");
+    let mut alice = app.visitor("alice");
+    alice.open(&link).await;
+    let fields = [("username", "alice"), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)];
+    is_at(&sends(&mut alice, &link, &fields).await, 200, "Set up an authenticator app");
+    // Taken back, it is good for nothing any more.
+    let page = admin.open(PATH).await;
+    is_at(&does(&mut admin, &button(&page, "revoke", "DEMO\\alice")).await, 200, "no longer good");
+    is_at(&app.visitor("alice").open(&link).await, 403, "no longer good");
+    let codes = OneTimeCodes::read(alice.page.as_ref().unwrap());
+    let page = sends(&mut alice, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&page, 403, "no longer good");
+    let all: Vec<_> = told(&app, Action::Access).await.into_iter().skip(1).collect();
+    let row = |what: &str| (true, what.to_owned(), "DEMO\\admin".to_owned(), "DEMO\\alice".to_owned());
+    assert_eq!(all, [row("invited"), row("invitation_revoked")]);
+    assert!(!app.events().await.iter().any(|event| event.detail.contains(&link[14..])));
+}
+
+#[tokio::test]
+async fn a_colleagues_second_factor_is_reset_without_the_console() {
+    let app = with_groups(|settings| {
+        settings.admin.auditors = vec![EVERYBODY.into()];
+        settings.alerts.operators = vec!["ops@demo.example".into()];
+    });
+    let app = app.start().await;
+    let (mut admin, ..) = first_signs_in(&app).await;
+    let mut alice = app.visitor("alice");
+    let page = comes_invited(&app, &mut alice, "alice").await;
+    let codes = OneTimeCodes::read(&page);
+    sends(&mut alice, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    is_at(&alice.open("/admin").await, 200, "Auditor");
+    let before = app.sent().await.len();
+    let page = admin.open(PATH).await;
+    assert!(!page.html.contains(&format!("reset {}", app.account("admin").await.key.guid)), "not one's own");
+    let reset = button(&page, "reset", "DEMO\\alice");
+    // Not by an auditor.
+    alice.open(PATH).await;
+    is_at(&sends(&mut alice, PATH, &[("action", &reset)]).await, 403, "Not for this account");
+    is_at(&does(&mut admin, &reset).await, 200, "The second factor is reset");
+    is_at(&alice.open("/admin").await, 200, "Sign in to the admin panel");
+    is_at(&signs_in(&mut alice, "alice", "DEMO", SAMPLE_PASSWORD).await, 403, "no second factor");
+    let sent: Vec<_> = app.sent().await.split_off(before);
+    let to: Vec<_> = sent.iter().map(Message::to).collect();
+    assert_eq!(to.len(), 2, "{to:?}");
+    is_at(&comes_invited(&app, &mut app.visitor("alice"), "alice").await, 200, "Set up an authenticator");
+    // Nobody takes their own.
+    let own = format!("reset {}@demo.example", app.account("admin").await.key.guid);
+    is_at(&does(&mut admin, &own).await, 403, "Not for this account");
+    let last = told(&app, Action::Access).await;
+    let reset: Vec<_> = last.iter().filter(|row| row.1 == "second_factor_reset").collect();
+    assert_eq!(reset.len(), 1);
+    assert_eq!((reset[0].2.as_str(), reset[0].3.as_str()), ("DEMO\\admin", "DEMO\\alice"));
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended() {
+    let app = with_groups(|settings| settings.admin.auditors = vec![EVERYBODY.into()]).start().await;
+    let (mut admin, ..) = first_signs_in(&app).await;
+    let mut alice = app.visitor("alice").from([198, 51, 100, 9]);
+    let page = comes_invited(&app, &mut alice, "alice").await;
+    let codes = OneTimeCodes::read(&page);
+    sends(&mut alice, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    // Lesser roles see their own only.
+    let page = alice.open(PATH).await;
+    assert!(page.text().contains("this session") && !page.text().contains("DEMO\\admin"), "{}", page.text());
+    assert!(!page.text().contains("Invitations"));
+    app.advance(Duration::from_secs(30));
+    let mut second = app.visitor("alice");
+    signs_in(&mut second, "alice", "DEMO", SAMPLE_PASSWORD).await;
+    sends(&mut second, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
+    let page = admin.open(PATH).await;
+    assert!(page.text().contains("198.51.100.9") && page.text().contains("DEMO\\alice"), "{}", page.text());
+    let admins = page.html.matches("value=\"end ").count();
+    assert_eq!(admins, 2, "each but one's own");
+    // One's own other session.
+    let page = second.open(PATH).await;
+    is_at(&does(&mut second, &button(&page, "end", "DEMO\\alice")).await, 200, "The session has ended");
+    is_at(&alice.open("/admin").await, 200, "Sign in to the admin panel");
+    // Somebody else's is not to be ended by lesser roles.
+    let sessions = access::list_sessions(&app.site().services, None).await.unwrap();
+    let of_admin = sessions.iter().find(|session| session.record.name == "DEMO\\admin").unwrap();
+    let key = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(of_admin.key)
+    };
+    is_at(&does(&mut second, &format!("end {key}")).await, 403, "Not for this account");
+    let page = admin.open(PATH).await;
+    is_at(&does(&mut admin, &button(&page, "end", "DEMO\\alice")).await, 200, "The session has ended");
+    is_at(&second.open("/admin").await, 200, "Sign in to the admin panel");
+    let rows: Vec<_> = told(&app, Action::Access).await;
+    let ended: Vec<_> = rows.iter().filter(|row| row.1 == "session_ended").map(|row| &row.2).collect();
+    assert_eq!(ended, ["DEMO\\alice", "DEMO\\admin"]);
+}
+
+#[tokio::test]
+async fn signing_out_a_lost_membership_and_refused_links_are_in_the_log_and_held_up_tries_once() {
+    let app = with_groups(|_| ()).start().await;
+    sets_up(&app, &mut app.visitor("root")).await;
+    let (mut admin, ..) = first_signs_in(&app).await;
+    app.set(|settings| settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-999".into()]);
+    app.advance(Duration::from_secs(61));
+    admin.open("/admin").await;
+    app.set(|settings| settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()]);
+    for number in 0..20 {
+        app.visitor("x").open(&format!("/admin/invite/{number}")).await;
+        app.visitor("x").open(&format!("/admin/setup/{number}")).await;
+    }
+    for _ in 0..8 {
+        signs_in(&mut app.visitor("x"), "root", "-", "guess").await;
+    }
+    app.advance(Duration::from_secs(31 * 60));
+    for _ in 0..8 {
+        signs_in(&mut app.visitor("x"), "root", "-", "guess").await;
+    }
+    let rows: Vec<_> = told(&app, Action::SignIn).await;
+    let count = |detail: &str| rows.iter().filter(|row| row.1 == detail).count();
+    assert_eq!((count("membership_ended"), count("rate_limited"), count("password")), (1, 2, 6), "{rows:?}");
+    let refused = count("invitation_void") + count("setup_link_void");
+    assert!((1..=10).contains(&refused), "{refused}");
+    assert!(rows.iter().all(|row| row.1 != "password" || row.2 == "root"));
+}
