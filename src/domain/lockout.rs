@@ -292,6 +292,16 @@ mod tests {
     }
 
     #[test]
+    fn of_tries_that_are_held_up_in_a_row_the_first_is_told() {
+        let mut tally = Tally::default();
+        while tally.spend_password(None, 5, NOW) == Allowance::Granted {}
+        assert!(tally.tell_held_up() && !tally.tell_held_up());
+        let later = NOW + PASSWORD_WINDOW + Duration::from_secs(1);
+        while tally.spend_password(None, 5, later) == Allowance::Granted {}
+        assert!(tally.tell_held_up() && !tally.tell_held_up());
+    }
+
+    #[test]
     fn the_window_for_passwords_ends() {
         let mut tally = Tally::default();
         while tally.spend_password(None, 5, NOW) == Allowance::Granted {}

@@ -21,7 +21,7 @@ use crate::{
         enrollment::App,
         field::{Field, Problem, Problems},
         lockout::{Allowance, Subject, Tally},
-        network::network_of,
+        network::{network_of, site_of},
         refusal::Refusal,
         secret::Password,
         slow_hash::SlowHash,
@@ -222,10 +222,15 @@ fn subject(services: &Services, who: &AdminId) -> Subject {
     counted_as(services, &place(who))
 }
 
-/// Under what wrong passwords of the account of Regain itself are counted: by where they come from. Counted all together,
-/// a stranger could keep its owner out on the day it is needed.
-fn door(services: &Services, address: IpAddr) -> Subject {
-    counted_as(services, network_of(address).to_string().as_bytes())
+/// Under what wrong passwords of the account of Regain itself are counted, each with its threshold: by where they come
+/// from, and more of them by the site that is a part of. Counted all together, a stranger could keep its owner out on
+/// the day it is needed.
+fn doors(services: &Services, address: IpAddr) -> [(Subject, u32); 2] {
+    let site = format!("site {}", site_of(address));
+    [
+        (counted_as(services, network_of(address).to_string().as_bytes()), 5),
+        (counted_as(services, site.as_bytes()), 22),
+    ]
 }
 
 fn counted_as(services: &Services, what: &[u8]) -> Subject {
@@ -261,8 +266,8 @@ fn wrong_password() -> Next {
     Next::Wrong(Problems::of(Field::Password, Problem::NameOrPasswordWrong))
 }
 
-/// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait; the account
-/// is never locked.
+/// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait, after twenty
+/// all of its site; the account is never locked.
 pub async fn enter_local(
     services: &Services,
     address: IpAddr,
@@ -270,19 +275,22 @@ pub async fn enter_local(
     password: Password,
 ) -> Result<Next, Error> {
     let admin = services.store.find::<LocalAdmin>(&()).await?.map(Found::into_inner);
-    let subject = door(services, address);
-    let _turn = services.turns.of(&subject).await;
+    let doors = doors(services, address);
+    let _turn = services.turns.of(&doors[0].0).await;
     let now = services.now();
-    let spend = |tally: &mut Tally| {
-        let spent = tally.spend_password(None, 5, now);
-        (spent, spent != Allowance::Granted && tally.tell_held_up())
-    };
-    let (spent, is_first) = attempt::count(services, &subject, spend).await?;
-    if let Allowance::Wait(wait) = spent {
-        if is_first {
-            note(services, event(services, (name, address), Outcome::Failure, "rate_limited"), None).await;
+    for (subject, threshold) in &doors {
+        let spend = |tally: &mut Tally| {
+            let spent = tally.spend_password(None, *threshold, now);
+            (spent, spent != Allowance::Granted && tally.tell_held_up())
+        };
+        let (spent, is_first) = attempt::count(services, subject, spend).await?;
+        if let Allowance::Wait(wait) = spent {
+            if is_first {
+                let held_up = event(services, (name, address), Outcome::Failure, "rate_limited");
+                note(services, held_up, None).await;
+            }
+            return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
         }
-        return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
     }
     let is_name = admin.as_ref().is_some_and(|admin| admin.name.eq_ignore_ascii_case(name));
     let hash = admin
@@ -295,7 +303,9 @@ pub async fn enter_local(
         Ok(compared) => compared,
         Err(error) => {
             // Nothing was compared: the try is given back.
-            attempt::count(services, &subject, Tally::refund_password).await?;
+            for (subject, _) in &doors {
+                attempt::count(services, subject, Tally::refund_password).await?;
+            }
             return Err(error);
         }
     };
@@ -304,7 +314,9 @@ pub async fn enter_local(
         note(services, event(services, (name, address), Outcome::Failure, "password"), None).await;
         return Ok(wrong_password());
     };
-    attempt::count(services, &subject, Tally::forgive_passwords).await?;
+    for (subject, _) in &doors {
+        attempt::count(services, subject, Tally::forgive_passwords).await?;
+    }
     go_on(services, (AdminId::Local, admin.name, Role::Administrator), None, address).await
 }
 

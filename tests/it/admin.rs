@@ -5,6 +5,7 @@ use std::time::Duration;
 use regain::{
     directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
     domain::{
+        admin::AdminId,
         audit::{
             Action,
             Outcome::{Failure, Success},
@@ -558,26 +559,34 @@ async fn lists_are_taken_line_by_line_or_refused_never_lost() {
 }
 
 #[tokio::test]
-async fn the_last_group_of_administrators_stays_where_there_is_no_account_of_regains_own() {
+async fn nobody_shuts_themselves_out_where_there_is_no_account_of_regains_own() {
     const OTHER: &str = "S-1-5-21-1001-1002-1003-1104";
     let app = TestApp::new().start().await;
     let services = &app.site().services;
-    let editor =
-        change_settings::Editor { who: None, name: "console".into(), address: None, source: "setup" };
-    let set = async |groups: &[&str]| {
+    let who = Some(AdminId::Account(app.account("admin").await.key));
+    let mut editor = change_settings::Editor { who, name: "x".into(), address: None, source: "admin" };
+    let set = async |editor: &change_settings::Editor, tab: &str, groups: &[&str]| {
         let (version, _) = change_settings::load(services).await.unwrap();
         let value = Some(toml::Value::from(groups.to_vec()));
-        let edit = change_settings::Edit { key: "admin.administrators".into(), value };
-        change_settings::change(services, &editor, version, vec![edit]).await.unwrap()
+        let edit = change_settings::Edit { key: format!("admin.{tab}"), value };
+        let change = change_settings::change(services, editor, version, vec![edit]).await.unwrap();
+        matches!(change, change_settings::Change::Made(_))
     };
-    let is_made = |change| matches!(change, change_settings::Change::Made(_));
-    assert!(is_made(set(&[SAMPLE_ADMINISTRATORS]).await));
-    assert!(!is_made(set(&[]).await) && !is_made(set(&[OTHER]).await));
-    assert!(is_made(set(&[OTHER, SAMPLE_ADMINISTRATORS]).await) && is_made(set(&[OTHER]).await));
-    assert_eq!(services.settings.load().admin.administrators, [OTHER]);
+    assert!(set(&editor, "administrators", &[OTHER, SAMPLE_ADMINISTRATORS]).await);
+    // One old group left is not enough: it has to be one of the editor's.
+    assert!(!set(&editor, "administrators", &[]).await && !set(&editor, "administrators", &[OTHER]).await);
+    assert!(set(&editor, "auditors", &[SAMPLE_ADMINISTRATORS]).await);
+    assert!(set(&editor, "administrators", &[SAMPLE_ADMINISTRATORS]).await);
+    // Nor does anybody leave out the address they come from.
+    editor.address = Some([192, 0, 2, 1].into());
+    assert!(!set(&editor, "addresses", &["10.0.0.0/8"]).await);
+    assert!(set(&editor, "addresses", &["10.0.0.0/8", "192.0.2.0/24"]).await);
     let mut visitor = app.visitor("root");
     sets_up(&app, &mut visitor).await;
-    assert!(is_made(set(&[]).await));
+    assert!(set(&editor, "administrators", &[]).await);
+    assert!(!set(&editor, "addresses", &["10.0.0.0/8"]).await);
+    let page = saves(&mut visitor, "admin", &[("admin.addresses", "198.51.100.0/24")]).await;
+    assert!(page.code() == 422 && page.text().contains("the address that you come from"), "{}", page.text());
 }
 
 #[tokio::test]
