@@ -5,14 +5,19 @@ use std::time::Duration;
 use regain::{
     directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
     domain::{
+        admin::AdminSession,
         audit::{Action, Outcome::Success},
         message::Message,
     },
-    flows::{access, sign_in},
+    flows::{access, session::SessionId, sign_in},
+    store::Found,
     testing::{OneTimeCodes, Page, TestApp, Visitor},
+    web::csrf,
 };
 
-use crate::admin::{comes_invited, first_signs_in, invitation, is_at, sends, sets_up, signs_in, with_groups};
+use crate::admin::{
+    COOKIE, LOCAL, comes_invited, first_signs_in, invitation, is_at, sends, sets_up, signs_in, with_groups,
+};
 
 const PATH: &str = "/admin/access";
 const EVERYBODY: &str = "S-1-5-21-1001-1002-1003-513";
@@ -276,4 +281,179 @@ async fn signing_out_a_lost_membership_and_refused_links_are_in_the_log_and_held
     let refused = count("invitation_void") + count("setup_link_void");
     assert!((1..=10).contains(&refused), "{refused}");
     assert!(rows.iter().all(|row| row.1 != "password" || row.2 == "root"));
+}
+
+#[tokio::test]
+async fn from_other_addresses_there_is_no_panel() {
+    let app = with_groups(|settings| settings.admin.addresses = vec!["192.0.2.0/24".into()]).start().await;
+    let mut outside = app.visitor("x").from([198, 51, 100, 7]);
+    let nothing = outside.open("/nothing").await;
+    for path in regain::web::panel_addresses() {
+        let path = path.replace(":tab", "general").replace(":token", "AAAA");
+        let page = outside.get(&path).await;
+        assert_eq!((page.code(), page.masked()), (404, nothing.masked()), "{path}");
+        assert_eq!(page.masked_headers(), nothing.masked_headers(), "{path}");
+        assert_eq!(outside.post_raw(&path, &[("csrf", "x")]).await.code(), 404, "{path}");
+    }
+    assert_eq!(app.visitor("x").get("/admin/sign-in").await.code(), 200);
+    // Whoever has a session there has none elsewhere.
+    let (admin, ..) = first_signs_in(&app).await;
+    assert_eq!(admin.clone().get("/admin").await.code(), 200);
+    assert_eq!(admin.from([198, 51, 100, 7]).get("/admin").await.code(), 404);
+}
+
+#[tokio::test]
+async fn a_site_with_many_addresses_does_not_guess_much_more_than_one_address() {
+    let app = TestApp::new().start().await;
+    sets_up(&app, &mut app.visitor("root")).await;
+    let mut granted = 0;
+    for host in 0..60 {
+        let mut visitor = app.visitor("x").from([198, 51, 100, host]);
+        granted += u32::from(signs_in(&mut visitor, "root", "-", "guess").await.code() == 422);
+    }
+    assert_eq!(granted, 20);
+    let mut elsewhere = app.visitor("root").from([203, 0, 113, 7]);
+    is_at(&signs_in(&mut elsewhere, "root", "-", LOCAL).await, 200, "Your authenticator app");
+}
+
+#[tokio::test]
+async fn another_language_is_chosen_on_the_page_one_is_on_and_stays() {
+    let app = TestApp::new().start().await;
+    let mut visitor = app.visitor("root");
+    sets_up(&app, &mut visitor).await;
+    for path in [PATH, "/admin/settings/general", "/admin"] {
+        let page = visitor.open(path).await;
+        assert!(page.links().iter().any(|link| link == "?lang=de"), "{path}: {:?}", page.links());
+        let page = visitor.open(&format!("{path}?lang=de")).await;
+        assert!(page.html.contains("<html lang=\"de\""), "{path}");
+    }
+    assert!(visitor.open(PATH).await.html.contains("<html lang=\"de\""));
+}
+
+/// Who comes to an address of the panel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Who {
+    Nobody,
+    /// The password was right; a code is wanted, or an app is being set up.
+    PendingCode,
+    PendingApp,
+    Auditor,
+    HelpDesk,
+    Administrator,
+    /// Signed in once; the session has ended, or its owner may no longer.
+    Ended,
+    Removed,
+}
+
+impl Who {
+    const ALL: [Self; 8] = [
+        Self::Nobody,
+        Self::PendingCode,
+        Self::PendingApp,
+        Self::Auditor,
+        Self::HelpDesk,
+        Self::Administrator,
+        Self::Ended,
+        Self::Removed,
+    ];
+
+    const fn is_signed_in(self) -> bool {
+        matches!(self, Self::Auditor | Self::HelpDesk | Self::Administrator)
+    }
+}
+
+/// What is answered to a look and to an empty form that comes from the page itself.
+type Expected = fn(Who) -> (u16, u16);
+
+/// What each address answers; of those behind the guard, to who is signed in.
+const EXPECTED: [(&str, bool, Expected); 7] = [
+    ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/access", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/settings/:tab", true, |who| match who {
+        Who::Administrator => (200, 422),
+        Who::Auditor => (200, 403),
+        _ => (403, 403),
+    }),
+    ("/admin/sign-out", true, |_| (303, 303)),
+    ("/admin/sign-in", false, |who| if who.is_signed_in() { (303, 303) } else { (200, 422) }),
+    ("/admin/invite/:token", false, |_| (403, 403)),
+    ("/admin/setup/:token", false, |_| (403, 422)),
+];
+
+/// Someone, with the session as the store has it.
+async fn comes(who: Who) -> (TestApp, Visitor, Option<AdminSession>) {
+    let group = || vec![SAMPLE_ADMINISTRATORS.to_owned()];
+    let app = TestApp::new().with_settings(|settings| match who {
+        Who::Auditor => settings.admin.auditors = group(),
+        Who::HelpDesk => settings.admin.help_desk = group(),
+        _ => settings.admin.administrators = group(),
+    });
+    let app = app.start().await;
+    let mut visitor = app.visitor("admin");
+    match who {
+        Who::Nobody => {
+            visitor.open("/admin/sign-in").await;
+        }
+        Who::PendingApp => {
+            comes_invited(&app, &mut visitor, "admin").await;
+        }
+        _ => visitor = first_signs_in(&app).await.0,
+    }
+    if who == Who::PendingCode {
+        visitor = app.visitor("admin");
+        is_at(&signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await, 200, "Your authenticator app");
+    }
+    let session = SessionId::parse(&visitor.cookies[COOKIE]).unwrap();
+    let record = app.site().services.store.find::<AdminSession>(&session.hash()).await.unwrap();
+    let record = record.map(Found::into_inner);
+    assert_eq!(record.is_none(), who == Who::Nobody, "{who:?}");
+    match who {
+        Who::Ended => app.advance(Duration::from_secs(11 * 60)),
+        Who::Removed => {
+            app.set(|settings| settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-999".into()]);
+            app.advance(Duration::from_secs(61));
+        }
+        _ => {}
+    }
+    (app, visitor, record)
+}
+
+#[tokio::test]
+async fn every_address_answers_everybody_as_the_table_says() {
+    let known: Vec<_> = regain::web::panel_addresses().collect();
+    let expected: Vec<_> = EXPECTED.iter().map(|(address, ..)| *address).collect();
+    assert_eq!(known, expected, "an address is missing in one of the tables");
+    for who in Who::ALL {
+        let (app, visitor, record) = comes(who).await;
+        let site = app.site();
+        let session = SessionId::parse(&visitor.cookies[COOKIE]).unwrap();
+        let other = SessionId::new().unwrap();
+        for (address, is_guarded, expects) in EXPECTED {
+            let path = address.replace(":tab", "general").replace(":token", "AAAA");
+            let token = |session: &SessionId| csrf::token(&site.services.keys.forms, session, &path, "admin");
+            let is_out = is_guarded && !who.is_signed_in();
+            let (look, send) = if is_out { (303, 303) } else { expects(who) };
+            let forged = if is_out { 303 } else { 403 };
+            for (what, given, code) in [
+                ("GET", None, look),
+                ("POST without a token", Some(String::new()), forged),
+                ("POST with a foreign token", Some(token(&other)), forged),
+                ("POST with its own token", Some(token(&session)), send),
+            ] {
+                if let Some(record) = &record {
+                    let batch = site.services.store.batch().put(&session.hash(), record);
+                    batch.commit().await.unwrap();
+                }
+                let mut visitor = visitor.clone();
+                let page = match given {
+                    None => visitor.get(&path).await,
+                    Some(token) => visitor.post_raw(&path, &[("csrf", &token)]).await,
+                };
+                assert_eq!(page.code(), code, "{who:?} {path} {what}: {}", page.text());
+                if is_out {
+                    assert_eq!(page.location(), Some("/admin/sign-in"), "{who:?} {path} {what}");
+                }
+            }
+        }
+    }
 }

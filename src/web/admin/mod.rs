@@ -9,7 +9,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use poem::{
-    Endpoint, Request, Response, Result, Route,
+    Endpoint, EndpointExt as _, Request, Response, Result, Route,
+    endpoint::BoxEndpoint,
+    error::NotFoundError,
     http::{Method, StatusCode, header},
 };
 use serde::Serialize;
@@ -18,7 +20,7 @@ use super::{
     Site, address, cookie, csrf,
     form::Form,
     language, problem,
-    user::{page, set_cookie_at},
+    user::{keep_language, page, set_cookie_at},
 };
 use crate::{
     domain::{admin::Role, field::Problem, refusal::Refusal},
@@ -37,17 +39,61 @@ const PATH: &str = "/";
 /// The most a form of the panel may have: lists of questions in every language, as they were and as they are to be.
 const MAXIMUM_FORM: usize = 256 * 1024;
 
+/// What answers at an address.
+enum Answers {
+    /// A page for those who are signed in; it says itself for which roles.
+    Guarded(fn() -> Box<dyn Page>),
+    /// A page of signing in.
+    Open(fn(&Arc<Site>) -> BoxEndpoint<'static, Response>),
+}
+
+/// Every address of the panel. The router is made of this, so that none can be without its guard.
+const ROUTES: [(&str, Answers); 7] = [
+    ("/admin", Answers::Guarded(|| Box::new(settings::Overview))),
+    ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
+    ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),
+    ("/admin/sign-out", Answers::Guarded(|| Box::new(SignOut))),
+    ("/admin/sign-in", Answers::Open(|site| sign_in::SignIn(Arc::clone(site)).boxed())),
+    ("/admin/invite/:token", Answers::Open(|site| sign_in::Invite(Arc::clone(site)).boxed())),
+    ("/admin/setup/:token", Answers::Open(|site| sign_in::SetUp(Arc::clone(site)).boxed())),
+];
+
+/// Every address of the panel, with names in the place of what differs.
+pub fn addresses() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(address, _)| *address)
+}
+
 /// Adds all addresses of the panel.
 pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
-    let guarded = |page: Box<dyn Page>| Guarded { site: Arc::clone(site), page };
-    routes
-        .at("/admin", guarded(Box::new(settings::Overview)))
-        .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
-        .at("/admin/invite/:token", sign_in::Invite(Arc::clone(site)))
-        .at("/admin/access", guarded(Box::new(access::Access)))
-        .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
-        .at("/admin/sign-out", guarded(Box::new(SignOut)))
-        .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
+    ROUTES.iter().fold(routes, |routes, (address, answers)| {
+        let inner = match answers {
+            Answers::Guarded(page) => Guarded { site: Arc::clone(site), page: page() }.boxed(),
+            Answers::Open(endpoint) => endpoint(site),
+        };
+        routes.at(*address, Door { site: Arc::clone(site), inner })
+    })
+}
+
+/// What stands before every address of the panel: for those who come from elsewhere there is nothing here.
+struct Door {
+    site: Arc<Site>,
+    inner: BoxEndpoint<'static, Response>,
+}
+
+impl Endpoint for Door {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        if !self.site.services.settings.load().admin.is_open_to(address(&request)) {
+            return Err(NotFoundError.into());
+        }
+        let asked = language::asked(&request).map(|_| language(&self.site, &request).code.clone());
+        let mut response = self.inner.call(request).await?;
+        if let Some(code) = asked {
+            keep_language(&mut response, &code);
+        }
+        Ok(response)
+    }
 }
 
 /// Who sits before a page, and at which.
