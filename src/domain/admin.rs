@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     account::{Account, AccountKey},
     clock::Timestamp,
-    enrollment::App,
+    enrollment::{App, Passkey},
+    flow::Challenge,
     slow_hash::SlowHash,
 };
 
@@ -67,8 +68,11 @@ pub struct SecondFactor {
     /// The name of its owner when last seen, for showing only.
     #[serde(default)]
     pub name: String,
-    /// The authenticator app.
+    /// The authenticator app: the way that needs no script, and is always there.
     pub app: App,
+    /// The passkeys, in the order in which they were added.
+    #[serde(default)]
+    pub passkeys: Vec<Passkey>,
 }
 
 /// A link that lets its finder make the account of Regain itself, once.
@@ -135,6 +139,12 @@ pub struct AdminSession {
     /// The hash of the token of the invitation they came by.
     #[serde(default)]
     pub invitation: Option<[u8; 32]>,
+    /// What a passkey is to sign, once.
+    #[serde(default)]
+    pub asked: Option<Challenge>,
+    /// What a new passkey is to be made for.
+    #[serde(default)]
+    pub adding: Option<Challenge>,
 }
 
 /// How far someone has come who signs in.

@@ -102,6 +102,11 @@ pub async fn list_factors(services: &Services) -> Result<Vec<(AdminId, SecondFac
     Ok(all.collect())
 }
 
+/// The second factor of who is signed in.
+pub async fn find_factor(services: &Services, who: &AdminId) -> Result<Option<SecondFactor>, Error> {
+    Ok(services.store.find::<SecondFactor>(who).await?.map(Found::into_inner))
+}
+
 /// Takes a colleague's second factor away, and ends their sessions: for who has lost the phone. That of Regain's own
 /// account is made anew on the console, and nobody takes their own last one.
 pub async fn reset_factor(services: &Services, by: &Editor, who: &AdminId) -> Result<(), Error> {
@@ -171,7 +176,12 @@ async fn list<R: Kept>(services: &Services) -> Result<Vec<(Vec<u8>, Found<R>)>, 
 }
 
 /// An event about somebody's way into the panel: what was done, and to whose.
-fn event(services: &Services, by: &Editor, detail: &str, whose: (&str, Option<&AdminId>)) -> Event {
+pub(super) fn event(
+    services: &Services,
+    by: &Editor,
+    detail: &str,
+    whose: (&str, Option<&AdminId>),
+) -> Event {
     let account = match whose.1 {
         Some(AdminId::Account(key)) => Some(key),
         _ => None,

@@ -16,6 +16,7 @@ pub mod held;
 pub mod identify;
 pub mod methods;
 pub mod outbox;
+pub mod panel_passkeys;
 pub mod prove;
 pub mod remind;
 pub mod reset;

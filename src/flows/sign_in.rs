@@ -7,8 +7,8 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Error, Services, access::Invited, answer, attempt, identify::Identified, note, outbox, random,
-    session::SessionId,
+    Error, Services, access::Invited, answer, attempt, identify::Identified, note, outbox, panel_passkeys,
+    random, session::SessionId,
 };
 use crate::{
     directory::PasswordCheck,
@@ -20,6 +20,7 @@ use crate::{
         code::Code,
         enrollment::App,
         field::{Field, Problem, Problems},
+        flow::Challenge,
         lockout::{Allowance, Subject, Tally},
         network::{network_of, site_of},
         refusal::Refusal,
@@ -128,7 +129,7 @@ pub async fn demonstrate(services: &Services, account: &Account) -> Result<TotpS
         None => {
             let sealed = new_secret(services, &who)?;
             let app = App { sealed: sealed.clone(), added_at: services.now(), last_step: 0 };
-            let factor = SecondFactor { name: account.qualified_name(), app };
+            let factor = SecondFactor { name: account.qualified_name(), app, passkeys: Vec::new() };
             services.store.batch().write(&who, None, &factor).commit().await?;
             sealed
         }
@@ -161,13 +162,13 @@ pub async fn set_up(
     let sealed = new_secret(services, &AdminId::Local)?;
     let stage = Stage::NewLocal { admin, sealed, link: link.hash };
     let who = (AdminId::Local, name, Role::Administrator);
-    begin(services, who, (stage, None), address).await.map(Next::On)
+    begin(services, who, (stage, None, None), address).await.map(Next::On)
 }
 
 async fn begin(
     services: &Services,
     (who, name, role): (AdminId, String, Role),
-    (stage, invitation): (Stage, Option<[u8; 32]>),
+    (stage, invitation, asked): (Stage, Option<[u8; 32]>, Option<Challenge>),
     address: IpAddr,
 ) -> Result<SessionId, Error> {
     let now = services.now();
@@ -184,6 +185,8 @@ async fn begin(
         checked_at: now,
         address,
         invitation,
+        asked,
+        adding: None,
     };
     services.store.batch().insert(&session.hash(), &record).commit().await?;
     Ok(session)
@@ -195,7 +198,7 @@ fn new_secret(services: &Services, who: &AdminId) -> Result<String, Error> {
 }
 
 /// Where the secret of an administrator's app belongs.
-fn place(who: &AdminId) -> Vec<u8> {
+pub(super) fn place(who: &AdminId) -> Vec<u8> {
     match who {
         AdminId::Local => b"admin\0".to_vec(),
         AdminId::Account(key) => {
@@ -369,10 +372,10 @@ async fn go_on(
     invited: Option<[u8; 32]>,
     address: IpAddr,
 ) -> Result<Next, Error> {
-    let next = if services.store.find::<SecondFactor>(&who.0).await?.is_some() {
-        (Stage::Code, None)
+    let next = if let Some(known) = services.store.find::<SecondFactor>(&who.0).await? {
+        (Stage::Code, None, panel_passkeys::ask(services, &known))
     } else if invited.is_some() {
-        (Stage::NewApp(new_secret(services, &who.0)?), invited)
+        (Stage::NewApp(new_secret(services, &who.0)?), invited, None)
     } else {
         let refusal = Refusal::SecondFactorMissing;
         note(services, event(services, (&who.1, address), Outcome::Failure, refusal.code()), None).await;
@@ -406,7 +409,71 @@ pub async fn confirm(
     let Some(step) = try_code(services, &subject, &found, (&sealed, after), &code).await? else {
         return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong)));
     };
-    sign(services, session, found, known, (sealed, step), services.now()).await
+    let now = services.now();
+    let before = known.as_deref().filter(|_| found.stage == Stage::Code);
+    let app = App { sealed, added_at: before.map_or(now, |known| known.app.added_at), last_step: step };
+    let passkeys = before.map(|known| known.passkeys.clone()).unwrap_or_default();
+    let factor = SecondFactor { name: found.name.clone(), app, passkeys };
+    sign(services, session, found, known, factor, now).await
+}
+
+/// Takes what a passkey signed, in the place of a code of the app.
+pub async fn confirm_by_passkey(
+    services: &Services,
+    session: &SessionId,
+    who: &AdminId,
+    answer: &str,
+) -> Result<Next, Error> {
+    let subject = subject(services, who);
+    let _turn = services.turns.of(&subject).await;
+    let over = || Error::Refused(Refusal::SessionExpired);
+    let found = services.store.find::<AdminSession>(&session.hash()).await?;
+    let found = found.filter(|found| found.stage == Stage::Code).ok_or_else(over)?;
+    let known = services.store.find::<SecondFactor>(&found.who).await?.ok_or_else(over)?;
+    let Some(factor) = try_passkey(services, &subject, (session, &found), &known, answer).await? else {
+        return Ok(Next::Wrong(Problems::of_form(Problem::PasskeyRefused)));
+    };
+    let factor = SecondFactor { name: found.name.clone(), ..factor };
+    sign(services, session, found, Some(known), factor, services.now()).await
+}
+
+/// Counts a try, then looks whether one of the account's passkeys has signed what the session asks; the second factor
+/// as it is to be kept from now on. What was asked is asked once: after a refusal it is something else.
+async fn try_passkey(
+    services: &Services,
+    subject: &Subject,
+    (session, found): (&SessionId, &Found<AdminSession>),
+    known: &SecondFactor,
+    answer: &str,
+) -> Result<Option<SecondFactor>, Error> {
+    let Some(challenge) = &found.asked else { return Err(Error::Refused(Refusal::SessionExpired)) };
+    count_try(services, subject, found).await?;
+    if let Some(used) = panel_passkeys::judge(services, &found.who, known, challenge, answer)? {
+        attempt::count(services, subject, Tally::forgive_codes).await?;
+        return Ok(Some(used));
+    }
+    let failed = event(services, (&found.name, found.address), Outcome::Failure, "passkey");
+    let next = AdminSession { asked: panel_passkeys::ask(services, known), ..(**found).clone() };
+    services.store.batch().replace(&session.hash(), found, &next).event(&failed).commit().await?;
+    Ok(None)
+}
+
+/// Counts a try at a second factor, before anything is compared.
+async fn count_try(services: &Services, subject: &Subject, session: &AdminSession) -> Result<(), Error> {
+    let now = services.now();
+    let waits = |tally: &mut Tally| {
+        let wait = tally.wait_for_codes(now);
+        if wait.is_none() {
+            tally.count_code(now);
+        }
+        wait.map(|wait| (wait, tally.tell_held_up()))
+    };
+    let Some((wait, is_first)) = attempt::count(services, subject, waits).await? else { return Ok(()) };
+    if is_first {
+        let held_up = event(services, (&session.name, session.address), Outcome::Failure, "rate_limited");
+        note(services, held_up, None).await;
+    }
+    Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }))
 }
 
 /// Counts a try, then looks whether a code is the app's, and newer than the one of that step.
@@ -417,53 +484,67 @@ async fn try_code(
     (sealed, after): (&str, Option<u64>),
     code: &Code,
 ) -> Result<Option<u64>, Error> {
-    let now = services.now();
-    let failed = |detail| event(services, (&session.name, session.address), Outcome::Failure, detail);
-    let waits = |tally: &mut Tally| {
-        let wait = tally.wait_for_codes(now);
-        if wait.is_none() {
-            tally.count_code(now);
-        }
-        wait.map(|wait| (wait, tally.tell_held_up()))
-    };
-    if let Some((wait, is_first)) = attempt::count(services, subject, waits).await? {
-        if is_first {
-            note(services, failed("rate_limited"), None).await;
-        }
-        return Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }));
-    }
-    let step = open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, now));
+    count_try(services, subject, session).await?;
+    let step =
+        open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, services.now()));
     let step = step.filter(|step| after.is_none_or(|after| *step > after));
     if step.is_some() {
         attempt::count(services, subject, Tally::forgive_codes).await?;
     } else {
-        note(services, failed("code"), None).await;
+        let failed = event(services, (&session.name, session.address), Outcome::Failure, "code");
+        note(services, failed, None).await;
     }
     Ok(step)
 }
 
 /// Takes the code of the app from someone who is signed in, before what decides who is let in; false if it is wrong.
 pub async fn prove_again(services: &Services, session: &SessionId, code: &Code) -> Result<bool, Error> {
+    renew(services, session, async |subject, seen, known| {
+        let app = (known.app.sealed.as_str(), Some(known.app.last_step));
+        let step = try_code(services, subject, seen, app, code).await?;
+        let factor = known.clone();
+        Ok(step.map(|step| SecondFactor { app: App { last_step: step, ..factor.app }, ..factor }))
+    })
+    .await
+}
+
+/// The same with a passkey; what it signs is asked by [`panel_passkeys::offer`].
+pub async fn prove_again_by_passkey(
+    services: &Services,
+    session: &SessionId,
+    answer: &str,
+) -> Result<bool, Error> {
+    renew(services, session, async |subject, seen, known| {
+        try_passkey(services, subject, (session, seen), known, answer).await
+    })
+    .await
+}
+
+/// Notes that someone who is signed in has just proved it again, if the trial gives a second factor to be kept.
+async fn renew(
+    services: &Services,
+    session: &SessionId,
+    trial: impl AsyncFnOnce(&Subject, &Found<AdminSession>, &SecondFactor) -> Result<Option<SecondFactor>, Error>,
+) -> Result<bool, Error> {
     let key = session.hash();
     let over = || Error::Refused(Refusal::SessionExpired);
     let seen = services.store.find::<AdminSession>(&key).await?.ok_or_else(over)?;
     let subject = subject(services, &seen.who);
     let _turn = services.turns.of(&subject).await;
+    // Read again inside the turn: what was asked may have been answered meanwhile.
+    let seen = services.store.find::<AdminSession>(&key).await?.ok_or_else(over)?;
     let known = services.store.find::<SecondFactor>(&seen.who).await?.ok_or_else(over)?;
-    let app = (known.app.sealed.as_str(), Some(known.app.last_step));
-    let Some(step) = try_code(services, &subject, &seen, app, code).await? else { return Ok(false) };
-    let factor = (*known).clone();
-    let factor = SecondFactor { app: App { last_step: step, ..factor.app }, ..factor };
+    let Some(factor) = trial(&subject, &seen, &known).await? else { return Ok(false) };
     loop {
         let found = services.store.find::<AdminSession>(&key).await?;
         let found = found.filter(|found| found.stage == Stage::Signed).ok_or_else(over)?;
         let now = services.now();
-        let proved = AdminSession { proved_at: now, touched_at: now, ..(*found).clone() };
+        let proved = AdminSession { proved_at: now, touched_at: now, asked: None, ..(*found).clone() };
         let event = event(services, (&found.name, found.address), Outcome::Success, "proved_again");
         let batch = services.store.batch().replace(&key, &found, &proved);
         match batch.replace(&seen.who, &known, &factor).event(&event).commit().await {
             Ok(()) => return Ok(true),
-            // Another page of the same session was opened meanwhile; or the app was set up anew.
+            // Another page of the same session was opened meanwhile; or the second factor was changed.
             Err(store::Error::Conflict)
                 if services.store.find(&seen.who).await?.is_some_and(|now| now == known) => {}
             Err(store::Error::Conflict) => return Err(over()),
@@ -478,7 +559,7 @@ async fn sign(
     session: &SessionId,
     found: Found<AdminSession>,
     known: Option<Found<SecondFactor>>,
-    (sealed, step): (String, u64),
+    factor: SecondFactor,
     now: Timestamp,
 ) -> Result<Next, Error> {
     let fresh = SessionId::new()?;
@@ -493,12 +574,9 @@ async fn sign(
         began_at: now,
         touched_at: now,
         proved_at: now,
+        asked: None,
         ..(*found).clone()
     };
-    let added_at =
-        known.as_ref().filter(|_| found.stage == Stage::Code).map_or(now, |known| known.app.added_at);
-    let app = App { sealed, added_at, last_step: step };
-    let factor = SecondFactor { name: found.name.clone(), app };
     let mut batch = services
         .store
         .batch()

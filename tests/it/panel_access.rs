@@ -5,13 +5,13 @@ use std::time::Duration;
 use regain::{
     directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
     domain::{
-        admin::AdminSession,
+        admin::{AdminId, AdminSession, SecondFactor},
         audit::{Action, Outcome::Success},
         message::Message,
     },
     flows::{access, session::SessionId, sign_in},
     store::Found,
-    testing::{OneTimeCodes, Page, TestApp, Visitor},
+    testing::{Device, OneTimeCodes, Page, TestApp, Visitor},
     web::csrf,
 };
 
@@ -368,7 +368,7 @@ type Expected = fn(Who) -> (u16, u16);
 /// What each address answers; of those behind the guard, to who is signed in.
 const EXPECTED: [(&str, bool, Expected); 7] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
-    ("/admin/access", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/access", true, |_| (200, 303)),
     ("/admin/settings/:tab", true, |who| match who {
         Who::Administrator => (200, 422),
         Who::Auditor => (200, 403),
@@ -456,4 +456,111 @@ async fn every_address_answers_everybody_as_the_table_says() {
             }
         }
     }
+}
+
+/// Signs in again by password, up to the second factor.
+async fn comes_again(app: &TestApp) -> Visitor {
+    let mut visitor = app.visitor("admin");
+    is_at(&signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await, 200, "Your authenticator app");
+    visitor
+}
+
+async fn signs(visitor: &mut Visitor, path: &str, action: &str, answer: &str) -> Page {
+    sends(visitor, path, &[("action", action), ("credential", answer)]).await
+}
+
+#[tokio::test]
+async fn a_passkey_takes_the_place_of_the_code() {
+    const SIGN_IN: &str = "/admin/sign-in";
+    let app = with_groups(|_| ()).start().await;
+    let (mut admin, codes, _) = first_signs_in(&app).await;
+    let mut device = Device::at("https://reset.demo.example");
+    let page = admin.open(PATH).await;
+    let made = device.make(&page.passkey_options());
+    let add = [("action", "add"), ("credential", made.as_str()), ("name", "Key ring")];
+    is_at(&sends(&mut admin, PATH, &add).await, 200, "Your passkey is added");
+    is_at(&admin.open(PATH).await, 200, "Key ring");
+    // The same answer once more, and nothing at all.
+    is_at(&sends(&mut admin, PATH, &add).await, 422, "");
+    is_at(&signs(&mut admin, PATH, "add", "").await, 422, "");
+    assert_eq!(factor(&app).await.passkeys.len(), 1);
+
+    let mut visitor = comes_again(&app).await;
+    let asked = visitor.page.as_ref().unwrap().passkey_options();
+    let signed = device.sign(&asked);
+    // What is signed for one sign-in is good for no other.
+    let mut other = comes_again(&app).await;
+    is_at(&signs(&mut other, SIGN_IN, "passkey", &signed).await, 422, "passkey");
+    let before = visitor.cookies[COOKIE].clone();
+    let mut replay = visitor.clone();
+    is_at(&signs(&mut visitor, SIGN_IN, "passkey", &signed).await, 200, "Overview");
+    assert_ne!(visitor.cookies[COOKIE], before, "every step is under a session of its own");
+    is_at(&signs(&mut replay, SIGN_IN, "passkey", &signed).await, 422, "");
+    assert!(factor(&app).await.passkeys[0].used_at.is_some());
+
+    // After a refusal something else is asked: the old answer is good for nothing.
+    let mut visitor = comes_again(&app).await;
+    let asked = visitor.page.as_ref().unwrap().passkey_options();
+    let signed = device.sign(&asked);
+    let page = signs(&mut visitor, SIGN_IN, "passkey", "{}").await;
+    assert_eq!(page.code(), 422);
+    assert_ne!(page.passkey_options(), asked);
+    assert_eq!(signs(&mut visitor, SIGN_IN, "passkey", &signed).await.code(), 422);
+    // Without the owner's verification, with a counter that goes back, or from elsewhere, it is nothing.
+    device.verifies = false;
+    let signed = device.sign(&visitor.page.as_ref().unwrap().passkey_options());
+    assert_eq!(signs(&mut visitor, SIGN_IN, "passkey", &signed).await.code(), 422);
+    device.verifies = true;
+    let counter = std::mem::replace(&mut device.counter, 0);
+    let signed = device.sign(&visitor.page.as_ref().unwrap().passkey_options());
+    assert_eq!(signs(&mut visitor, SIGN_IN, "passkey", &signed).await.code(), 422);
+    device.counter = counter;
+    // Each was counted like a code: of five tries none is left after another.
+    assert_eq!(signs(&mut visitor, SIGN_IN, "passkey", "{}").await.code(), 422);
+    assert_eq!(signs(&mut visitor, SIGN_IN, "passkey", "{}").await.code(), 429);
+    app.advance(Duration::from_secs(3601));
+
+    // The app stays; and with a passkey one proves oneself again.
+    let mut admin = comes_again(&app).await;
+    let code = codes.code(&app, 0);
+    is_at(&sends(&mut admin, SIGN_IN, &[("code", &code)]).await, 200, "Overview");
+    app.advance(Duration::from_secs(301));
+    let page = admin.open(PATH).await;
+    is_at(&signs(&mut admin, PATH, "add", "{}").await, 422, "Nothing was done yet");
+    let signed = device.sign(&page.passkey_options());
+    is_at(&signs(&mut admin, PATH, "prove-passkey", &signed).await, 200, "That was right");
+    app.advance(Duration::from_secs(301));
+    admin.open(PATH).await;
+    is_at(&signs(&mut admin, PATH, "prove-passkey", &signed).await, 422, "");
+    let signed = device.sign(&admin.page.as_ref().unwrap().passkey_options());
+    is_at(&signs(&mut admin, PATH, "prove-passkey", &signed).await, 200, "That was right");
+    let id = factor(&app).await.passkeys[0].id.clone();
+    is_at(&does(&mut admin, &format!("remove {id}")).await, 200, "The passkey is removed");
+    let page = comes_again(&app).await.page.unwrap();
+    assert!(!page.html.contains("id=\"passkey\""));
+    let rows: Vec<_> = told(&app, Action::Access).await.into_iter().map(|row| row.1).collect();
+    assert_eq!(rows, ["invited", "passkey_added", "passkey_removed"]);
+}
+
+/// The sample administrator's second factor.
+async fn factor(app: &TestApp) -> SecondFactor {
+    let who = AdminId::Account(app.account("admin").await.key);
+    access::find_factor(&app.site().services, &who).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_passkey_of_a_user_opens_no_panel_and_what_was_kept_before_there_were_any_is_read() {
+    let app = with_groups(|_| ()).start().await;
+    let (mut admin, ..) = first_signs_in(&app).await;
+    let mut device = Device::at("https://reset.demo.example");
+    let made = device.make(&admin.open(PATH).await.passkey_options());
+    is_at(&signs(&mut admin, PATH, "add", &made).await, 200, "is added");
+    let mut another = Device::at("https://reset.demo.example");
+    another.make(&admin.open(PATH).await.passkey_options());
+    let mut visitor = comes_again(&app).await;
+    let signed = another.sign(&visitor.page.as_ref().unwrap().passkey_options());
+    is_at(&signs(&mut visitor, "/admin/sign-in", "passkey", &signed).await, 422, "passkey");
+    let mut old = serde_json::to_value(factor(&app).await).unwrap();
+    old.as_object_mut().unwrap().retain(|key, _| key == "app");
+    assert!(serde_json::from_value::<SecondFactor>(old).unwrap().passkeys.is_empty());
 }

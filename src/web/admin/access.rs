@@ -15,17 +15,26 @@ use crate::{
         field::{Field, Problem, Problems},
         refusal::Refusal,
     },
-    flows::{Error, access, sign_in},
+    flows::{
+        Error, access,
+        panel_passkeys::{self, Deed},
+        sign_in,
+    },
     web::{
         form::Form,
-        user::page::{self, Choice},
+        user::{
+            credential,
+            page::{self, Choice},
+            passkey_name,
+        },
     },
 };
 
 const PATH: &str = "/admin/access";
 
 /// What can have been done, by the word in the address and among the texts.
-const DONE: [&str; 4] = ["session_ended", "factor_reset", "invitation_revoked", "proved"];
+const DONE: [&str; 6] =
+    ["session_ended", "factor_reset", "invitation_revoked", "proved", "passkey_added", "passkey_removed"];
 
 /// `/admin/access`
 pub(super) struct Access;
@@ -41,12 +50,15 @@ struct Context<'a> {
 #[derive(Serialize)]
 struct Words {
     done: &'static str,
-    /// Whether it is an administrator who looks, and whether they have to show once more that it is them.
+    /// Whether it is an administrator who looks; and whether one has to show once more that it is oneself.
     may_manage: bool,
     wants_proof: bool,
     sessions: Vec<Session>,
     factors: Vec<Factor>,
     invitations: Vec<Invitation>,
+    /// One's own, and what the browser is given: to make another, or for a proof.
+    passkeys: Vec<Passkey>,
+    options: String,
     domains: Vec<Choice>,
     username: String,
     /// The invitation that was just made, shown this once.
@@ -71,6 +83,13 @@ struct Factor {
     since: String,
     /// Whether it can be reset here: not one's own, nor that of Regain's account.
     other: bool,
+}
+
+#[derive(Serialize)]
+struct Passkey {
+    id: String,
+    name: String,
+    since: String,
 }
 
 #[derive(Serialize)]
@@ -138,6 +157,14 @@ async fn show(seat: &Seat<'_>, answer: Answer) -> Result<Response, Error> {
             until: minute(invited.invitation.until),
         }));
     }
+    let own_factor = access::find_factor(services, &seat.admin.who).await?;
+    let passkeys = own_factor.into_iter().flat_map(|factor| factor.passkeys).map(|passkey| Passkey {
+        id: passkey.id,
+        name: passkey.name,
+        since: minute(passkey.added_at),
+    });
+    let deed = if seat.admin.is_fresh { Deed::Add } else { Deed::Prove };
+    let options = panel_passkeys::offer(services, seat.session, deed).await?.unwrap_or_default();
     let asked = seat.request.uri().query().unwrap_or_default();
     let is_wrong = answer.unproved || !answer.problems.is_empty();
     let done = if is_wrong || !answer.link.is_empty() { "" } else { asked };
@@ -151,7 +178,9 @@ async fn show(seat: &Seat<'_>, answer: Answer) -> Result<Response, Error> {
     let words = Words {
         done: DONE.into_iter().find(|known| *known == done).unwrap_or_default(),
         may_manage,
-        wants_proof: may_manage && !seat.admin.is_fresh,
+        wants_proof: !seat.admin.is_fresh,
+        passkeys: passkeys.collect(),
+        options,
         sessions: sessions.collect(),
         factors,
         invitations,
@@ -215,6 +244,9 @@ impl Page for Access {
         let mut text = |name: &str| form.take(name).map(|text| text.reveal().to_owned()).unwrap_or_default();
         let (action, username, domain) = (text("action"), text("username"), text("domain"));
         let code = form.take("code").and_then(|text| Code::parse(&text));
+        let name = form.take("name").and_then(|text| passkey_name(&text));
+        let mut problems = Problems::new();
+        let signed = form.has("credential").then(|| credential(&mut form, &mut problems)).flatten();
         if let Some(problem) = form.finish() {
             return show(&seat, Answer { problems: Problems::of_form(problem), ..Answer::default() }).await;
         }
@@ -225,7 +257,7 @@ impl Page for Access {
             }
             return Ok(done("session_ended"));
         }
-        if seat.admin.role < Role::Administrator {
+        if ["revoke", "reset", "invite"].contains(&deed) && seat.admin.role < Role::Administrator {
             return Err(Error::Refused(Refusal::AdminNotPermitted));
         }
         match deed {
@@ -236,12 +268,21 @@ impl Page for Access {
                 Ok(done("invitation_revoked"))
             }
             "prove" => {
-                let mut problems = Problems::new();
                 if let Some(code) = problems.keep(Field::AppCode, code) {
                     if sign_in::prove_again(services, seat.session, &code).await? {
                         return Ok(done("proved"));
                     }
                     problems.push(Field::AppCode, Problem::AppCodeWrong);
+                }
+                show(&seat, Answer { problems, ..Answer::default() }).await
+            }
+            "prove-passkey" => {
+                if let Some(signed) = signed {
+                    let answer = signed.reveal();
+                    if sign_in::prove_again_by_passkey(services, seat.session, answer).await? {
+                        return Ok(done("proved"));
+                    }
+                    problems = Problems::of_form(Problem::PasskeyRefused);
                 }
                 show(&seat, Answer { problems, ..Answer::default() }).await
             }
@@ -253,6 +294,20 @@ impl Page for Access {
                     access::reset_factor(services, &editor, who).await?;
                 }
                 Ok(done("factor_reset"))
+            }
+            "add" => {
+                if let (Some(signed), Some(name)) = (signed, problems.keep(Field::Name, name)) {
+                    let made = (signed.reveal(), name);
+                    problems = panel_passkeys::add(services, &editor, seat.session, made).await?;
+                    if problems.is_empty() {
+                        return Ok(done("passkey_added"));
+                    }
+                }
+                show(&seat, Answer { problems, ..Answer::default() }).await
+            }
+            "remove" => {
+                panel_passkeys::remove(services, &editor, &seat.admin.who, id).await?;
+                Ok(done("passkey_removed"))
             }
             "invite" => show(&seat, invite(&seat, &username, &domain).await?).await,
             _ => Ok(redirect(PATH)),

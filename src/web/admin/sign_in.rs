@@ -30,7 +30,7 @@ use crate::{
         Site, address, csrf,
         form::{self, Form},
         language, problem,
-        user::{methods::Qr, page, set_cookie_at},
+        user::{credential, methods::Qr, page, set_cookie_at},
     },
 };
 
@@ -57,6 +57,8 @@ struct Words {
     /// Whether it is for someone who comes by an invitation.
     invited: bool,
     domains: Vec<page::Choice>,
+    /// What a passkey is to sign; nothing if there is none.
+    passkey: String,
     qr: Option<Qr>,
     secret: String,
     least: usize,
@@ -114,7 +116,8 @@ impl<'a> Guest<'a> {
             };
             return Ok(self.page(words, problems, status));
         };
-        let mut words = Words { step: "code", ..Words::default() };
+        let passkey = pending.asked.as_ref().map(|asked| asked.options.clone()).unwrap_or_default();
+        let mut words = Words { step: "code", passkey, ..Words::default() };
         if pending.stage != Stage::Code {
             let secret = sign_in::shown_secret(&self.site.services, pending)
                 .ok_or_else(|| Error::Internal("the secret of an app can't be opened".into()))?;
@@ -225,6 +228,25 @@ async fn take(guest: &Guest<'_>, request: &mut Request) -> Result<Response, Erro
         Standing::Pending(_) if action == "cancel" => {
             sign_in::end(services, &guest.session.hash()).await?;
             Ok(redirect("/admin/sign-in"))
+        }
+        Standing::Pending(pending) if action == "passkey" => {
+            let mut problems = Problems::new();
+            let answer = credential(&mut form, &mut problems);
+            if let Some(problem) = form.finish() {
+                problems.extend(&Problems::of_form(problem));
+            }
+            if let Some(answer) = answer.filter(|_| problems.is_empty()) {
+                let answer = answer.reveal();
+                match sign_in::confirm_by_passkey(services, &guest.session, &pending.who, answer).await? {
+                    Next::On(session) => return Ok(redirect_under(&session, "/admin")),
+                    Next::Wrong(wrong) => problems = wrong,
+                }
+            }
+            // Something else is asked by now.
+            match standing(guest).await? {
+                Standing::Pending(pending) => guest.step(Some(&pending), "", &problems),
+                _ => Err(Error::Refused(Refusal::SessionExpired)),
+            }
         }
         Standing::Pending(pending) => {
             let mut problems = Problems::new();

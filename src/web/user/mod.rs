@@ -5,6 +5,8 @@ pub mod methods;
 pub mod page;
 mod take;
 
+pub(super) use take::{credential, passkey_name};
+
 use std::{sync::Arc, time::Duration};
 
 use poem::{
