@@ -77,7 +77,15 @@ impl Topic {
     pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
-            | (Action::Start | Action::Message | Action::CodeSent | Action::Setting | Action::SignIn, _)
+            | (
+                Action::Start
+                | Action::Message
+                | Action::CodeSent
+                | Action::Setting
+                | Action::SignIn
+                | Action::Access,
+                _,
+            )
             | (Action::Lockout | Action::Methods, Outcome::Failure) => {
                 return None;
             }
@@ -126,7 +134,7 @@ impl Topic {
 
     /// Whether it is for those who run this, and not for the person it is about.
     pub const fn is_alarm(self) -> bool {
-        matches!(self, Self::TextMessageCap)
+        matches!(self, Self::TextMessageCap | Self::Trial)
     }
 
     /// The folder of its templates.

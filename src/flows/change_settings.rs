@@ -10,7 +10,8 @@ use toml::{Table, Value};
 use super::{Error, Services};
 use crate::{
     domain::{
-        admin::LocalAdmin,
+        account::DomainName,
+        admin::{AdminId, LocalAdmin, Role},
         audit::{Action, Event, Outcome},
     },
     settings::{Fault, Settings, Shape, Tab, layers},
@@ -23,6 +24,8 @@ const LARGEST_TAB: usize = store::engine::MAXIMUM_VALUE - 256;
 /// Who changes settings.
 #[derive(Debug, Clone)]
 pub struct Editor {
+    /// Who it is; `None` for the program itself and who has its console.
+    pub who: Option<AdminId>,
     /// The name in the audit log.
     pub name: String,
     /// From where.
@@ -108,20 +111,20 @@ pub async fn change(
         return Ok(Change::Conflict);
     }
     let (draft, mut faults) = drafted(services, &before, &edits);
-    if !leaves_someone(services, &before, &draft.table).await? {
-        let text =
-            "would leave nobody who can open this page: keep a group, or make the panel's own account first";
-        faults.push(Fault::new("settings.admin.administrators", text));
-    }
     let settings = match draft.settings {
-        Ok(settings) if faults.is_empty() => settings,
-        Ok(_) => return Ok(Change::Wrong(faults)),
+        Ok(settings) => settings,
         Err(more) => {
             faults.extend(more);
             return Ok(Change::Wrong(faults));
         }
     };
     let after = draft.table;
+    if ["admin", "domain"].iter().any(|tab| before.get(*tab) != after.get(*tab)) {
+        faults.extend(shuts_out(services, editor, &settings).await?);
+    }
+    if !faults.is_empty() {
+        return Ok(Change::Wrong(faults));
+    }
     let mut keys: Vec<String> = edits
         .into_iter()
         .map(|edit| edit.key)
@@ -260,23 +263,29 @@ fn stays_as_it_was(before: &Table, after: &Table, secret: &str) -> bool {
     section.is_some_and(|section| known.is_some_and(|known| known.contains(section)))
 }
 
-/// Whether a group of administrators stays, or there is the account of Regain itself.
-async fn leaves_someone(services: &Services, before: &Table, after: &Table) -> Result<bool, Error> {
-    const KEY: &str = "admin.administrators";
-    let groups = |table: &Table| {
-        let groups = layers::find(table, KEY).and_then(Value::as_array);
-        groups.map(|groups| groups.iter().filter_map(Value::as_str).map(str::to_ascii_uppercase).collect())
-    };
-    let (before, after): (Vec<_>, Vec<_>) =
-        (groups(before).unwrap_or_default(), groups(after).unwrap_or_default());
-    if before.is_empty()
-        || before == after
-        || services.fixed.source(KEY).is_some()
-        || before.iter().any(|group| after.contains(group))
-    {
-        return Ok(true);
+/// What keeps the editor from opening the panel under new settings: nobody shuts themselves out by a slip of the hand.
+async fn shuts_out(services: &Services, editor: &Editor, settings: &Settings) -> Result<Vec<Fault>, Error> {
+    let mut faults = Vec::new();
+    if let Some(address) = editor.address.filter(|address| !settings.admin.is_open_to(*address)) {
+        let text = format!("would leave out the address that you come from: {address}");
+        faults.push(Fault::new("settings.admin.addresses", text));
     }
-    Ok(services.store.find::<LocalAdmin>(&()).await?.is_some())
+    let Some(AdminId::Account(key)) = &editor.who else { return Ok(faults) };
+    if services.store.find::<LocalAdmin>(&()).await?.is_some() {
+        return Ok(faults);
+    }
+    let named = settings.domain.iter().any(|domain| DomainName::new(&domain.dns_name) == key.domain);
+    if !named && !services.settings.load().domain.is_empty() {
+        let text = "would take out the domain of your own account: make the panel's own account first";
+        faults.push(Fault::new("settings.domain", text));
+        return Ok(faults);
+    }
+    let account = services.directory(&key.domain)?.load(key.guid).await?;
+    if account.and_then(|account| settings.admin.role(&account)) != Some(Role::Administrator) {
+        let text = "would leave you out: keep a group that you are in, or make the panel's own account first";
+        faults.push(Fault::new("settings.admin.administrators", text));
+    }
+    Ok(faults)
 }
 
 /// Writes what was changed, with its events; false if somebody else was faster.

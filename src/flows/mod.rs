@@ -3,6 +3,7 @@
 //! Every step that writes is one durable batch of the store, with its audit event in it. What was proved is kept in
 //! the flow's step, which only the function that did the proving can set.
 
+pub mod access;
 pub mod answer;
 pub mod attempt;
 pub mod change;
@@ -15,6 +16,7 @@ pub mod held;
 pub mod identify;
 pub mod methods;
 pub mod outbox;
+pub mod panel_passkeys;
 pub mod prove;
 pub mod remind;
 pub mod reset;

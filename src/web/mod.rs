@@ -24,6 +24,8 @@ use poem::{
     http::{StatusCode, header},
 };
 
+pub use admin::addresses as panel_addresses;
+
 use crate::{
     domain::{
         flow::Kind,

@@ -15,8 +15,36 @@ const PASSWORD: &str = "A-Long-Enough-Passphrase";
 
 /// The path of the last link that leads to a first account.
 fn link_in(text: &str) -> Option<String> {
-    let at = text.rfind("/admin/setup/")?;
+    path_in(text, "/admin/setup/")
+}
+
+/// The last path in a text that begins like that.
+fn path_in(text: &str, start: &str) -> Option<String> {
+    let at = text.rfind(start)?;
     text[at..].split_whitespace().next().map(str::to_owned)
+}
+
+/// Waits until the program has taken up what the console left under that name.
+async fn takes_up(server: &Server, name: &str) {
+    let began = Instant::now();
+    while server.file(&format!("data/{name}")).exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    // It is moved away first.
+    sleep(Duration::from_millis(500)).await;
+}
+
+/// The path of an invitation that the console makes for an account.
+async fn invites(server: &Server, name: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+    command.args(["admin", "invite", "--for", name, "--config"]).arg(server.file("config.toml")).env_clear();
+    let (status, text) = finish(command).await;
+    assert!(status.success(), "{text}");
+    let link = path_in(&text, "/admin/invite/").expect("a link");
+    takes_up(server, "invitation").await;
+    assert!(!server.log().contains(&link));
+    link
 }
 
 /// Waits for the heading of a page.
@@ -49,6 +77,11 @@ async fn shows_a_code(browser: &Browser, name: &str) -> String {
 
 async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
     browser.goto(&server.url("/admin")).await.unwrap();
+    types_password(browser, (name, password), domain).await;
+}
+
+/// Fills the form for signing in, and sends it.
+async fn types_password(browser: &Browser, (name, password): (&str, &str), domain: &str) {
     is_titled(browser, "Sign in to the admin panel").await;
     browser.photograph("admin-sign-in").await;
     browser.fill("username", name).await;
@@ -106,6 +139,10 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
     signs_in(&other, &server, (&stranger.name, &stranger.password), "CORP").await;
     is_titled(&other, "Not for this account").await;
     signs_in(&other, &server, (&member.name, &member.password), "CORP").await;
+    is_titled(&other, "You have no second factor yet").await;
+    let link = invites(&server, &format!("CORP\\{}", member.name)).await;
+    other.goto(&server.url(&link)).await.unwrap();
+    types_password(&other, (&member.name, &member.password), "CORP").await;
     shows_a_code(&other, "admin-member").await;
     assert!(other.says(".panel-who").await.contains(&format!("CORP\\{}", member.name)));
     other.follow(".panel-nav button").await;
@@ -131,11 +168,7 @@ async fn who_has_the_console_makes_the_panels_own_account_anew() {
     assert!(status.success(), "{text}");
     let link = link_in(&text).unwrap();
     assert!(!server.log().contains(&link));
-    let began = Instant::now();
-    while server.file("data/reset-access").exists() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    takes_up(&server, "reset-access").await;
     let other = Browser::open().await;
     sets_up(&other, &server, &link).await;
     browser.goto(&server.url("/admin")).await.unwrap();
@@ -146,11 +179,7 @@ async fn who_has_the_console_makes_the_panels_own_account_anew() {
     let forged = Command::new("chmod").arg("666").arg(server.file("data/new")).status().unwrap();
     assert!(forged.success());
     fs::rename(server.file("data/new"), server.file("data/reset-access")).unwrap();
-    let began = Instant::now();
-    while server.file("data/reset-access").exists() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    takes_up(&server, "reset-access").await;
     assert!(server.log().contains("others can write it"), "{}", server.log());
     other.goto(&server.url("/admin")).await.unwrap();
     is_titled(&other, "Overview").await;

@@ -18,6 +18,7 @@ mod flows;
 mod integrity;
 mod methods;
 mod outbox;
+mod panel_access;
 mod permissions;
 mod proving;
 mod reminders;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
-use data_encoding::BASE64_MIME;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ldap3::Scope;
 use rustls::{
     CertificateError,
@@ -565,17 +565,15 @@ fn describe(certificate: &CertificateDer<'static>) -> Option<Certificate> {
     let parsed = parse(certificate)?;
     let digest = digest::digest(&digest::SHA256, certificate);
     let fingerprint: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    let body = BASE64_MIME.encode(certificate);
+    let body = STANDARD.encode(certificate);
+    let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
     Some(Certificate {
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
         ends: parsed.validity().not_after.to_string(),
         fingerprint: fingerprint.join(":"),
         is_authority: parsed.is_ca(),
-        pem: format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            body.replace('\r', "").trim_end()
-        ),
+        pem: format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"),
     })
 }
 

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_setting_is_found_by_the_words_of_its_name_or_its_help() {
         assert_eq!(first("idle timeout"), "/admin/settings/security#security.idle_timeout_seconds");
-        assert_eq!(first("SMTP host"), "/admin/settings/mail#mail.host");
+        assert_eq!(first("mail HOST"), "/admin/settings/mail#mail.host");
         assert_eq!(first("permissions reset groups"), "/admin/settings/permissions#permissions.reset.groups");
         assert_eq!(first("netbios"), "/admin/settings/domain.0#domain.0.netbios_name");
         for nothing in ["", "  ", "no such thing at all"] {
