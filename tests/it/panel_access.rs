@@ -564,3 +564,41 @@ async fn a_passkey_of_a_user_opens_no_panel_and_what_was_kept_before_there_were_
     old.as_object_mut().unwrap().retain(|key, _| key == "app");
     assert!(serde_json::from_value::<SecondFactor>(old).unwrap().passkeys.is_empty());
 }
+
+#[tokio::test]
+async fn the_page_is_drawn_in_every_language_with_all_there_is() {
+    for language in ["en", "de"] {
+        let app = with_groups(|_| ()).start().await;
+        sets_up(&app, &mut app.visitor("root")).await;
+        let (admin, ..) = first_signs_in(&app).await;
+        let mut admin = admin.reading(language);
+        invitation(&app, None).await;
+        invitation(&app, Some("DEMO\\alice")).await;
+        let mut device = Device::at("https://reset.demo.example");
+        let made = device.make(&admin.open(PATH).await.passkey_options());
+        let mut pages = vec![signs(&mut admin, PATH, "add", &made).await];
+        pages.push(sends(&mut admin, PATH, &[("action", "invite")]).await);
+        pages.push(comes_again(&app).await.reading(language).open("/admin/sign-in").await);
+        let link = invitation(&app, None).await;
+        pages.push(app.visitor("x").reading(language).open(&link).await);
+        pages.push(app.visitor("x").reading(language).open("/admin/invite/AAAA").await);
+        app.advance(Duration::from_secs(301));
+        let page = admin.open(PATH).await;
+        for name in ["root", "DEMO\\admin", "DEMO\\alice", "console"] {
+            assert!(page.text().contains(name), "{name}: {}", page.text());
+        }
+        assert!(!page.html.contains("value=\"reset"), "wants a proof, and there is nobody else's");
+        pages.push(page);
+        for page in pages {
+            let text = page.text();
+            assert!(page.html.contains(&format!("<html lang=\"{language}\"")), "{text}");
+            let is_key = |word: &str| {
+                ["admin.", "refusal.", "invalid.", "held.", "way."]
+                    .iter()
+                    .any(|start| word.starts_with(start))
+            };
+            assert!(!text.split(' ').any(is_key), "{text}");
+            assert!(!text.contains(['{', '}']), "{text}");
+        }
+    }
+}
