@@ -121,8 +121,8 @@ fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<Ac
     };
     if let Some(file) = &domain.ca_file {
         settings.trust = Trust::Files(vec![file.clone()]);
-    } else if let Some(certificates) = &domain.ca_certificates {
-        settings.trust = Trust::Text(certificates.clone());
+    } else if let Some(certificates) = domain.certificates() {
+        settings.trust = Trust::Text(certificates.to_owned());
     }
     settings.search_base.clone_from(&domain.search_base);
     settings.mail_attribute.clone_from(&domain.mail_attribute);

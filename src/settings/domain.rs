@@ -54,6 +54,11 @@ tab! {
 }
 
 impl DomainSettings {
+    /// The CA's certificates, if there are any.
+    pub fn certificates(&self) -> Option<&str> {
+        self.ca_certificates.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
     /// What has no default must be given.
     pub(super) fn check_needs(&self, prefix: &str, faults: &mut Vec<Fault>) {
         let password = self.service_password.as_ref().is_none_or(|password| password.reveal().is_empty());
@@ -67,7 +72,7 @@ impl DomainSettings {
                 faults.push(Fault::new(&format!("{prefix}.{key}"), format!("is needed{hint}")));
             }
         }
-        if self.ca_file.is_some() && self.ca_certificates.is_some() {
+        if self.ca_file.is_some() && self.certificates().is_some() {
             let text = "is not read beside ca_file: set one of both";
             faults.push(Fault::new(&format!("{prefix}.ca_certificates"), text));
         }

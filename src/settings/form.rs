@@ -124,8 +124,11 @@ pub fn netbios_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Certificates in PEM (RFC 7468 5.1).
+/// Certificates in PEM (RFC 7468 5.1), or none.
 pub fn certificates(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Ok(());
+    }
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(()),
