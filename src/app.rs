@@ -189,9 +189,6 @@ impl App {
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
         prepare_demo(&services, changes).await?;
-        if services.directories.load().is_empty() {
-            return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
-        }
         note_start(&services).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];

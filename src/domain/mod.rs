@@ -22,5 +22,6 @@ pub mod permission;
 pub mod refusal;
 pub mod reminder;
 pub mod secret;
+pub mod set_up;
 pub mod slow_hash;
 pub mod totp;

@@ -30,6 +30,7 @@ pub enum Refusal {
     MenuItemHidden,
     HostUnknown,
     NotFound,
+    NotSetUp,
     MethodUnknown,
 }
 
@@ -60,6 +61,7 @@ impl Refusal {
             Self::MenuItemHidden => "menu_item_hidden",
             Self::HostUnknown => "host_unknown",
             Self::NotFound => "not_found",
+            Self::NotSetUp => "not_set_up",
             Self::MethodUnknown => "method_unknown",
         }
     }

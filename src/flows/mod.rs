@@ -21,6 +21,7 @@ pub mod prove;
 pub mod remind;
 pub mod reset;
 pub mod session;
+pub mod set_up;
 pub mod settle;
 pub mod sign_in;
 pub mod try_out;

@@ -256,6 +256,11 @@ impl<T: Tab> Kind for Vec<T> {
 pub struct Secret(Arc<SecretText>);
 
 impl Secret {
+    /// A secret that was just given.
+    pub fn new(text: String) -> Self {
+        Self(Arc::new(SecretText::new(text)))
+    }
+
     /// The text, for the one who has to send it.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
@@ -264,7 +269,7 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Arc::new(SecretText::new(text))))
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::domain::{
     lockout::Tally,
     message::Errand,
     reminder::Reminded,
+    set_up::DomainDraft,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -197,6 +198,14 @@ impl Kept for SettingsVersion {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'v']
+    }
+}
+
+impl Kept for DomainDraft {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'd']
     }
 }
 

@@ -5,7 +5,7 @@ use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
 use super::{
-    Page, Panel, Seat, draw,
+    Page, Panel, Seat, add_domain, draw,
     settings::{self, FindingRow, may_try},
 };
 use crate::{
@@ -39,6 +39,7 @@ struct Context<'a> {
     /// Where they are fixed, if they are.
     fixed: Option<String>,
     may_change: bool,
+    may_add: bool,
     typed: String,
     look: Option<LookRows>,
     /// Nobody was found of that name.
@@ -118,6 +119,7 @@ fn draw_domains(seat: &Seat<'_>, mut state: State) -> Response {
         domains,
         fixed: services.fixed.source("domain.0").filter(|_| has_tab).map(str::to_owned),
         may_change: seat.admin.role == Role::Administrator,
+        may_add: add_domain::is_offered(seat),
         typed: state.typed,
         look,
         is_nobody: state.is_nobody,

@@ -2,6 +2,7 @@
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
 mod access;
+mod add_domain;
 mod control;
 mod domains;
 mod overview;
@@ -51,9 +52,10 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 9] = [
+const ROUTES: [(&str, Answers); 10] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
+    ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
     ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
     ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),

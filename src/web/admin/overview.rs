@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{Page, Panel, Seat, control::label, draw, redirect, settings};
 use crate::{
-    domain::admin::Role,
+    domain::{admin::Role, message::Channel},
     flows::Error,
+    settings::Kind as _,
     web::{form::Form, user::page},
 };
 
@@ -24,8 +25,49 @@ struct OverviewContext<'a> {
     page: page::Page<'a>,
     panel: Panel,
     facts: Vec<(&'static str, String)>,
-    /// Whether there is no domain yet: the assistant is offered.
-    is_empty: bool,
+    /// What there is to set up, for those who may.
+    steps: Vec<SetUp>,
+}
+
+/// A thing to set up: it can be left and gone on with, in any order.
+#[derive(Serialize)]
+struct SetUp {
+    key: &'static str,
+    href: &'static str,
+    is_done: bool,
+    /// How it stands, where that says more.
+    value: String,
+}
+
+/// What there is to set up, in the order in which one needs the other; none where all of it is done.
+fn steps(seat: &Seat<'_>) -> Vec<SetUp> {
+    let services = &seat.site.services;
+    let settings = services.settings.load();
+    let has_domain = !services.directories.load().is_empty();
+    let groups = &settings.admin;
+    let step = |key, href, is_done| SetUp { key, href, is_done, value: String::new() };
+    let profile = SetUp {
+        value: settings
+            .security
+            .profile
+            .value()
+            .and_then(|word| word.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        ..step("profile", "/admin/settings/security#security.profile", true)
+    };
+    let steps = vec![
+        step("domain", if has_domain { "/admin/domains" } else { "/admin/domains/new" }, has_domain),
+        step(
+            "groups",
+            "/admin/settings/admin",
+            !groups.administrators.is_empty() && !groups.help_desk.is_empty(),
+        ),
+        profile,
+        step("mail", "/admin/settings/mail", services.notifier.delivers(&settings, Channel::Mail)),
+        step("codes", "/admin/settings/codes", settings.codes.by_mail || settings.codes.by_sms),
+    ];
+    let is_for_them = seat.admin.role == Role::Administrator && !seat.site.demo;
+    if is_for_them && steps.iter().any(|step| !step.is_done) { steps } else { Vec::new() }
 }
 
 #[async_trait]
@@ -37,7 +79,6 @@ impl Page for Overview {
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
         let site = seat.site;
         let domains: Vec<_> = site.services.domains().into_iter().map(|domain| domain.netbios).collect();
-        let is_empty = domains.is_empty() && seat.admin.role == Role::Administrator;
         let store = site.services.store.trouble().unwrap_or_default();
         let facts = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -45,7 +86,7 @@ impl Page for Overview {
             ("store", store),
         ];
         let page = page::Page::new(site, seat.language, "admin", "menu");
-        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, is_empty };
+        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat) };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
     }
 

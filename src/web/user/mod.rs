@@ -117,6 +117,9 @@ impl Endpoint for FlowPages {
     async fn call(&self, request: Request) -> Result<Response> {
         let (site, kind) = (&self.site, self.kind);
         let language = language(site, &request).clone();
+        if site.services.directories.load().is_empty() {
+            return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::NotSetUp)).0);
+        }
         if !is_shown(&site.services.settings.load(), kind) {
             return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::MenuItemHidden)).0);
         }
