@@ -200,7 +200,7 @@ impl Page for AddDomain {
             }
             "trust" => {
                 let fingerprint = text_of(&mut form, "authority");
-                let pem = text_of(&mut form, "ca_certificates");
+                let pem = text_of(&mut form, "ca_certificates").replace("\r\n", "\n");
                 let fine = form.finish();
                 let trusting = set_up::trust(services, draft.clone(), &fingerprint, &pem);
                 ("certificate", try_step(&seat, fine, trusting).await?)
