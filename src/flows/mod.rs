@@ -13,6 +13,7 @@ pub mod enroll;
 pub mod hashing;
 pub mod held;
 pub mod identify;
+pub mod import;
 pub mod methods;
 pub mod outbox;
 pub mod prove;
@@ -79,6 +80,8 @@ pub struct Services {
     pub passkeys: Option<Passkeys>,
     /// The sender's memory.
     pub outbox: outbox::Outbox,
+    /// Where an import of enrollments is worked at.
+    pub import: import::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }

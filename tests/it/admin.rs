@@ -19,13 +19,13 @@ use regain::{
 const LOCAL: &str = "A-Long-Enough-Passphrase";
 const COOKIE: &str = "__Host-regain-admin";
 
-fn is_at(page: &Page, code: u16, title: &str) {
+pub(crate) fn is_at(page: &Page, code: u16, title: &str) {
     assert_eq!(page.code(), code, "{}", page.text());
     assert!(page.text().contains(title), "{title}: {}", page.text());
 }
 
 /// The token of the form on a page that is sent to that path.
-fn token_of(page: &Page, path: &str) -> String {
+pub(crate) fn token_of(page: &Page, path: &str) -> String {
     let html = page.html.replace("&#x2f;", "/");
     let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
     let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
@@ -33,7 +33,7 @@ fn token_of(page: &Page, path: &str) -> String {
 }
 
 /// Sends the form that the browser shows, to the page itself, and goes where that leads.
-async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
+pub(crate) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
     let token = token_of(visitor.page.as_ref().unwrap(), path);
     let all = [&[("csrf", token.as_str())], fields].concat();
     let mut page = visitor.post_raw(path, &all).await;
@@ -82,7 +82,7 @@ async fn link(app: &TestApp) -> String {
 }
 
 /// Makes the first account by the link and signs in with it.
-async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
+pub(crate) async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
     let link = link(app).await;
     is_at(&visitor.open(&link).await, 200, "Make the first account");
     let fields = [("username", "root"), ("new_password", LOCAL), ("confirm_password", LOCAL)];
@@ -95,13 +95,13 @@ async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
     codes
 }
 
-async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
+pub(crate) async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
     visitor.open("/admin/sign-in").await;
     sends(visitor, "/admin/sign-in", &[("username", name), ("domain", domain), ("password", password)]).await
 }
 
 /// The sample administrator signs in for the first time and sets an app up.
-async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
+pub(crate) async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
     let mut visitor = app.visitor("admin");
     let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
     let codes = OneTimeCodes::read(&page);
@@ -110,7 +110,7 @@ async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
 }
 
 /// A program whose administrators are the members of the group that the sample administrator is in.
-fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
+pub(crate) fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
     TestApp::new().with_settings(|settings| {
         settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()];
         change(settings);

@@ -15,6 +15,7 @@ mod codes;
 mod contract;
 mod directory_lockout;
 mod flows;
+mod import;
 mod integrity;
 mod methods;
 mod outbox;

@@ -1,6 +1,8 @@
 //! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
+mod import;
+mod proof;
 mod settings;
 mod sign_in;
 
@@ -44,6 +46,8 @@ pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
         .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
         .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
         .at("/admin/sign-out", guarded(Box::new(SignOut)))
+        .at("/admin/import", guarded(Box::new(import::Import)))
+        .at("/admin/import/report", guarded(Box::new(import::Report)))
         .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
 }
 
@@ -78,6 +82,16 @@ trait Page: Send + Sync {
     /// Whether someone in that role may send its form.
     fn is_sent_by(&self, role: Role) -> bool {
         role == Role::Administrator
+    }
+
+    /// The most bytes of its form if there are files in it.
+    fn longest_upload(&self) -> Option<usize> {
+        None
+    }
+
+    /// The answer to a form that is too large to be read.
+    async fn refuse_large(&self, _seat: Seat<'_>) -> Result<Response, Error> {
+        Ok(StatusCode::PAYLOAD_TOO_LARGE.into())
     }
 
     /// Shows it.
@@ -118,13 +132,16 @@ impl Endpoint for Guarded {
                 return Ok(response);
             }
             let same_site = csrf::is_same_site(&request, &site.hosts);
-            let Some(mut form) = Form::read(&mut request, MAXIMUM_FORM).await else {
+            let read = match self.page.longest_upload() {
+                Some(most) => Form::read_with_files(&mut request, most).await,
+                None => Form::read(&mut request, MAXIMUM_FORM).await,
+            };
+            let Some(mut form) = read else {
                 return Ok(StatusCode::REQUEST_TIMEOUT.into());
             };
-            if form.fault == Some(Problem::BodyTooLarge) {
-                return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
-            }
-            if !same_site || !is_genuine(site, &session, request.uri().path(), &mut form) {
+            let is_large = form.fault == Some(Problem::BodyTooLarge);
+            // Without its token nothing is done with it but to say so.
+            if !same_site || !is_large && !is_genuine(site, &session, request.uri().path(), &mut form) {
                 return Ok(refuse(&Error::Refused(Refusal::FormForged)));
             }
             Some(form)
@@ -134,6 +151,7 @@ impl Endpoint for Guarded {
         let seat =
             Seat { site, language: &language, admin: &admin, session: &session, address, request: &request };
         let answer = match form {
+            Some(form) if form.fault == Some(Problem::BodyTooLarge) => self.page.refuse_large(seat).await,
             Some(form) => self.page.take(seat, form).await,
             None => self.page.show(seat).await,
         };
