@@ -22,6 +22,7 @@ pub mod reset;
 pub mod session;
 pub mod settle;
 pub mod sign_in;
+pub mod transfer;
 pub mod unlock;
 pub mod view;
 mod write;

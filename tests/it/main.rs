@@ -24,6 +24,7 @@ mod proving;
 mod reminders;
 mod secrets;
 mod settings;
+mod transfer;
 mod trouble;
 mod uniformity;
 mod words;

@@ -5,6 +5,7 @@ mod import;
 mod proof;
 mod settings;
 mod sign_in;
+mod transfer;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -48,6 +49,7 @@ pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
         .at("/admin/sign-out", guarded(Box::new(SignOut)))
         .at("/admin/import", guarded(Box::new(import::Import)))
         .at("/admin/import/report", guarded(Box::new(import::Report)))
+        .at("/admin/transfer", guarded(Box::new(transfer::Transfer)))
         .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
 }
 
