@@ -33,6 +33,7 @@ use crate::{
         attempt::Turns,
         change_settings::{self, Change, Edit, Editor},
         hashing::HashPool,
+        import::Desk,
         outbox::Outbox,
         sign_in,
     },
@@ -185,6 +186,7 @@ impl App {
             notifier,
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
+            import: Desk::default(),
             turns: Turns::default(),
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;

@@ -7,7 +7,7 @@ use super::{
     keys,
     sources::{Source, Sources},
 };
-use crate::settings::{Field, Shape};
+use crate::settings::{Field, Shape, names};
 
 /// What the names of Regain's variables begin with.
 pub(super) const PREFIX: &str = "REGAIN_";
@@ -46,7 +46,7 @@ pub(super) fn overlay(
                 sources.insert(&key, Source::Variable(name));
             }
             Err(Misplaced::Unknown) => {
-                let hint = keys::hint(fields, &key, |known| {
+                let hint = names::hint(fields, &key, true, |known| {
                     format!("{PREFIX}{}", known.replace('.', "__").to_uppercase())
                 });
                 faults.push(format!("{name}: there is no such key; {hint}"));
@@ -71,7 +71,7 @@ enum Misplaced {
 
 fn place(fields: &[Field], table: &mut Table, path: &[&str], text: &str) -> Result<(), Misplaced> {
     let Some((&key, rest)) = path.split_first() else { return Err(Misplaced::Unknown) };
-    let Some(field) = keys::find(fields, key) else {
+    let Some(field) = names::find(fields, key) else {
         if rest.is_empty() && keys::secret_of_file(fields, key).is_some() {
             table.insert(key.to_owned(), Value::String(text.to_owned()));
             return Ok(());

@@ -55,7 +55,7 @@ pub struct Event {
     pub at: Timestamp,
     /// Success or failure.
     pub outcome: Outcome,
-    /// Where it came from: `web`, later also `admin`, `api`, `job`.
+    /// Where it came from: `web`, `admin`, `import`, `job`, later also `api`.
     pub source: String,
     /// The user as the directory calls them, or as typed if there is no such account.
     pub user: String,

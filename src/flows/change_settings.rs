@@ -224,7 +224,12 @@ fn written(services: &Services, after: &Table, tab: &str) -> Result<(String, Str
 
 /// Secrets that would be sent to another place than before, without being given anew: whoever changes the place would
 /// be told them there.
-fn secrets_elsewhere(services: &Services, before: &Table, after: &Table, edits: &[Edit]) -> Vec<Fault> {
+pub(super) fn secrets_elsewhere(
+    services: &Services,
+    before: &Table,
+    after: &Table,
+    edits: &[Edit],
+) -> Vec<Fault> {
     let whole = |changed: &Table| {
         let mut table = changed.clone();
         layers::lay_over(&mut table, &services.fixed.table);
@@ -332,7 +337,7 @@ async fn keep(
 const LONGEST: usize = 2000;
 
 /// A change for the audit log: `security.idle_timeout_seconds: 300 → 600`; of a list what came and what went.
-fn told(key: &str, before: &Table, after: &Table) -> String {
+pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
     let Some(field) = layers::field(key) else { return key.to_owned() };
     let shown = named(key, before, after);
     if field.is_secret() {

@@ -15,6 +15,7 @@ use crate::{
         account::{Account, AccountKey},
         answer::{Answer, AnswerHash},
         audit::Outcome,
+        clock::Timestamp,
         contact::EmailAddress,
         enrollment::{EnrolledQuestion, Enrollment, Question},
         field::{Field, Problem, Problems},
@@ -22,9 +23,10 @@ use crate::{
         lockout::{Subject, Tally},
         message::Channel,
         refusal::Refusal,
-        secret::Password,
+        secret::{Password, SecretText},
     },
     flows::{session::SessionId, write},
+    settings::Settings,
     store::{self, Found},
 };
 
@@ -35,6 +37,37 @@ pub struct Answers {
     pub pairs: Vec<(Question, Answer)>,
     /// The e-mail address, if one was asked for and given.
     pub email: Option<EmailAddress>,
+}
+
+/// Judges questions and answers as given: the last of them in the person's own words, if so many are wanted, the others
+/// from the lists; all different, and good enough together. What is wrong is added to the problems.
+pub fn judge(
+    settings: &Settings,
+    username: &str,
+    given: impl IntoIterator<Item = (Result<String, Problem>, Result<SecretText, Problem>)>,
+    problems: &mut Problems,
+) -> Vec<(Question, Answer)> {
+    let (count, own) = (settings.questions(), settings.enroll.own_questions);
+    let (mut questions, mut answers) = (Vec::new(), Vec::new());
+    for (n, (text, answer)) in (1..=u8::try_from(count).unwrap_or(u8::MAX)).zip(given) {
+        let text = problems.keep(Field::Question(n), text).unwrap_or_default();
+        let question = if u32::from(n) + own > count {
+            Question::write(&text)
+        } else {
+            Question::choose(&text, settings.enroll.all_questions())
+        };
+        let question = problems.keep(Field::Question(n), question);
+        if question.is_some() && questions.contains(&question) {
+            problems.push(Field::Question(n), Problem::QuestionRepeated);
+        }
+        questions.push(question);
+        let answer = answer.and_then(|text| Answer::parse(&text));
+        answers.push((text, problems.keep(Field::Answer(n), answer)));
+    }
+    let minimum = settings.enroll.minimum_answer_length as usize;
+    Answer::judge_all(&answers, minimum, username, problems);
+    let answers = answers.into_iter().map(|(_, answer)| answer);
+    questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?))).collect()
 }
 
 /// The first page: name and password, mostly with the answers on the same page. `answers` is what came with it:
@@ -199,16 +232,14 @@ pub async fn present(services: &Services, account: &AccountKey) -> Result<Option
     Ok(services.store.find::<Enrollment>(account).await?.map(Found::into_inner))
 }
 
-async fn keep(
+/// Hashes the answers, one after the other.
+pub(super) async fn hashed(
     services: &Services,
-    visitor: &Visitor,
-    account: Account,
-    answers: Answers,
-) -> Result<(), Error> {
-    let key = visitor.key(Kind::Enroll);
+    pairs: Vec<(Question, Answer)>,
+) -> Result<Vec<EnrolledQuestion>, Error> {
     let cost = answer::hash_cost(services);
-    let mut questions = Vec::with_capacity(answers.pairs.len());
-    for (question, answer) in answers.pairs {
+    let mut questions = Vec::with_capacity(pairs.len());
+    for (question, answer) in pairs {
         let (salt, keys) = (random()?, Arc::clone(&services.keys));
         let hash = services
             .hashing
@@ -217,6 +248,35 @@ async fn keep(
             .map_err(|e| Error::Internal(e.to_string()))?;
         questions.push(EnrolledQuestion { question, hash });
     }
+    Ok(questions)
+}
+
+/// The enrollment that takes the place of the old one: with these questions, and all else as it was.
+pub(super) fn renewed(
+    old: Option<&Enrollment>,
+    account: &Account,
+    questions: Vec<EnrolledQuestion>,
+    now: Timestamp,
+) -> Enrollment {
+    let before = old.cloned().unwrap_or_else(|| Enrollment::blank(String::new(), now));
+    Enrollment {
+        account_name: account.sam_account_name.clone(),
+        questions,
+        automatic: false,
+        enrolled_at: now,
+        revision: before.revision.wrapping_add(1),
+        ..before
+    }
+}
+
+async fn keep(
+    services: &Services,
+    visitor: &Visitor,
+    account: Account,
+    answers: Answers,
+) -> Result<(), Error> {
+    let key = visitor.key(Kind::Enroll);
+    let questions = hashed(services, answers.pairs).await?;
     let subject = Subject::Known(account.key.clone());
     let settings = services.settings.load_full();
     let done = write::audit(services, visitor, Kind::Enroll, Outcome::Success, &account, "");
@@ -231,18 +291,11 @@ async fn keep(
         let old = services.store.find::<Enrollment>(&account.key).await?;
         let now = services.now();
         let (email, email_confirmed, new_address) = address(services, old.as_deref(), answers.email.as_ref());
-        let before = old.as_deref().cloned();
-        let before = before.unwrap_or_else(|| Enrollment::blank(String::new(), now));
         let enrollment = Enrollment {
-            account_name: account.sam_account_name.clone(),
-            questions: questions.clone(),
-            automatic: false,
             email,
             email_confirmed,
             language: visitor.language.clone(),
-            enrolled_at: now,
-            revision: before.revision.wrapping_add(1),
-            ..before
+            ..renewed(old.as_deref(), &account, questions.clone(), now)
         };
         let counted = services.store.find::<Tally>(&subject).await?;
         let mut tally = counted.clone().map(Found::into_inner).unwrap_or_default();

@@ -14,6 +14,7 @@ pub mod enroll;
 pub mod hashing;
 pub mod held;
 pub mod identify;
+pub mod import;
 pub mod methods;
 pub mod outbox;
 pub mod panel_passkeys;
@@ -24,6 +25,7 @@ pub mod session;
 pub mod set_up;
 pub mod settle;
 pub mod sign_in;
+pub mod transfer;
 pub mod try_out;
 pub mod unlock;
 pub mod view;
@@ -83,6 +85,8 @@ pub struct Services {
     pub passkeys: Option<Passkeys>,
     /// The sender's memory.
     pub outbox: outbox::Outbox,
+    /// Where an import of enrollments is worked at.
+    pub import: import::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }

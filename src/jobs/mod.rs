@@ -2,6 +2,7 @@
 //! names that don't exist are forgotten, and answers where no questions are asked any more. What is yet to be told is sent, and people are reminded.
 
 mod answers;
+mod import;
 mod outbox;
 mod reminders;
 
@@ -33,6 +34,7 @@ const FORGET_BEGINNINGS: Duration = Duration::from_secs(2 * 60 * 60);
 pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
     tokio::join!(
         outbox::run(&services, &shutdown),
+        import::run(&services, &shutdown),
         reminders::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );

@@ -9,6 +9,7 @@ use super::{
     Fault, Field, Settings, Shape, Tab,
     table::{join, sift},
 };
+use crate::domain::secret::SecretText;
 
 /// Settings that are never changed in the panel: they start programs, or read and write files of this machine.
 const FOR_THE_FILE: [&str; 6] =
@@ -213,6 +214,140 @@ fn secrets_in<E>(
     Ok(())
 }
 
+/// The fields that are set as one value, each with its whole key.
+pub fn leaves() -> Vec<(String, Field)> {
+    fn collect(fields: &[Field], prefix: &str, leaves: &mut Vec<(String, Field)>) {
+        for field in fields {
+            let key = join(prefix, field.key);
+            match field.shape {
+                Shape::Section(inner) => collect(inner, &key, leaves),
+                _ => leaves.push((key, *field)),
+            }
+        }
+    }
+    let mut leaves = Vec::new();
+    collect(Settings::FIELDS, "", &mut leaves);
+    leaves
+}
+
+/// Takes all secrets out of a table of settings, each with its key.
+pub fn take_secrets(table: &mut Table) -> Vec<(String, SecretText)> {
+    let mut secrets = Vec::new();
+    let Ok(()) = each_secret(table, &mut |key, secret| {
+        secrets.push((key.to_owned(), SecretText::new(std::mem::take(secret))));
+        Ok::<(), std::convert::Infallible>(())
+    });
+    for (key, _) in &secrets {
+        if let Some((section, name)) = holder(table, key) {
+            section.remove(name);
+        }
+    }
+    secrets
+}
+
+/// Puts a secret where its key says, or takes it away; false if there is no such place.
+pub fn put_secret(table: &mut Table, key: &str, secret: Option<&SecretText>) -> bool {
+    let value = secret.map(|secret| Value::String(secret.reveal().to_owned()));
+    if field(key).is_some_and(|field| field.is_secret()) {
+        set(table, key, value);
+        return true;
+    }
+    match holder(table, key) {
+        Some((section, name)) if is_secret(key) => {
+            match value {
+                Some(value) => section.insert(name.to_owned(), value),
+                None => section.remove(name),
+            };
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Keeps a secret in settings that come without: in its place, or in the section that is otherwise just as it was in
+/// `bare`. In another section it would be sent to another place.
+pub fn keep_secret(table: &mut Table, bare: &Table, key: &str, secret: &SecretText) {
+    if field(key).is_some() {
+        put_secret(table, key, Some(secret));
+        return;
+    }
+    let parts: Vec<&str> = key.split('.').collect();
+    let Some(at) = parts.iter().position(|part| part.parse::<usize>().is_ok()) else { return };
+    let (list, rest) = (parts[..at].join("."), parts[at + 1..].join("."));
+    let sections = |table: &Table| find(table, &list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut without = table.clone();
+    take_secrets(&mut without);
+    let Some(section) = parts[at].parse().ok().and_then(|index: usize| sections(bare).get(index).cloned())
+    else {
+        return;
+    };
+    if let Some(index) = sections(&without).iter().position(|other| *other == section) {
+        put_secret(table, &format!("{list}.{index}.{rest}"), Some(secret));
+    }
+}
+
+/// Whether what stands at a key such as `domain.0.service_password` is a secret.
+pub fn is_secret(key: &str) -> bool {
+    in_sections(key).is_some_and(|field| field.is_secret())
+}
+
+/// The keys of all secrets that there can be in a table of settings.
+pub fn places_of_secrets(table: &Table) -> Vec<String> {
+    fn collect(fields: &[Field], table: Option<&Table>, prefix: &str, places: &mut Vec<String>) {
+        for field in fields {
+            let key = join(prefix, field.key);
+            let value = table.and_then(|table| table.get(field.key));
+            match field.shape {
+                Shape::Secret => places.push(key),
+                Shape::Section(fields) => collect(fields, value.and_then(Value::as_table), &key, places),
+                Shape::Sections(fields) => {
+                    for (index, section) in value.and_then(Value::as_array).into_iter().flatten().enumerate()
+                    {
+                        collect(fields, section.as_table(), &format!("{key}.{index}"), places);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut places = Vec::new();
+    collect(Settings::FIELDS, Some(table), "", &mut places);
+    places
+}
+
+/// The field of a key such as `domain.0.service_password`.
+fn in_sections(key: &str) -> Option<Field> {
+    let mut fields = Settings::FIELDS;
+    let mut found: Option<Field> = None;
+    for part in key.split('.') {
+        if part.parse::<usize>().is_ok() && matches!(found?.shape, Shape::Sections(_)) {
+            continue;
+        }
+        let field = fields.iter().find(|field| field.key == part)?;
+        fields = match field.shape {
+            Shape::Section(fields) | Shape::Sections(fields) => fields,
+            _ => &[],
+        };
+        found = Some(*field);
+    }
+    found
+}
+
+/// The section that holds a key such as `domain.0.service_password`, and the key's last part.
+fn holder<'a, 'b>(table: &'a mut Table, key: &'b str) -> Option<(&'a mut Table, &'b str)> {
+    let Some((sections, name)) = key.rsplit_once('.') else { return Some((table, key)) };
+    let mut parts = sections.split('.');
+    let mut value = table.get_mut(parts.next()?)?;
+    for part in parts {
+        value = match value {
+            Value::Table(table) => table.get_mut(part)?,
+            Value::Array(list) => list.get_mut(part.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some((value.as_table_mut()?, name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,5 +428,65 @@ mod tests {
         seen.sort();
         assert_eq!(seen, ["domain.0.service_password=c", "mail.password=a", "sms.http_authorization=b"]);
         assert_eq!(find(&values, "mail.password"), Some(&Value::String("x".into())));
+    }
+
+    #[test]
+    fn secrets_are_taken_out_and_put_back_where_they_were() {
+        let text =
+            "mail.password = 'a'\nmail.user = 'u'\ndomain = [{ service_password = 'c', dns_name = 'x' }, {}]";
+        let mut values = table(text);
+        let secrets = take_secrets(&mut values);
+        let keys: Vec<_> = secrets.iter().map(|(key, secret)| (key.as_str(), secret.reveal())).collect();
+        assert_eq!(keys, [("mail.password", "a"), ("domain.0.service_password", "c")]);
+        assert_eq!(values, table("mail.user = 'u'\ndomain = [{ dns_name = 'x' }, {}]"));
+        for (key, secret) in &secrets {
+            assert!(put_secret(&mut values, key, Some(secret)));
+        }
+        assert_eq!(values, table(text));
+        let secret = SecretText::new("s".into());
+        for nowhere in [
+            "",
+            "mail",
+            "mail.user",
+            "domain",
+            "domain.0",
+            "domain.7.service_password",
+            "domain.0.dns_name",
+            "x.y",
+        ] {
+            assert!(!put_secret(&mut values, nowhere, Some(&secret)), "{nowhere}");
+        }
+        assert!(put_secret(&mut values, "sms.http_authorization", Some(&secret)));
+    }
+
+    #[test]
+    fn every_leaf_has_its_field() {
+        let leaves = leaves();
+        assert!(leaves.iter().all(|(key, found)| field(key).is_some_and(|field| field.key == found.key)));
+        let is_there = |key: &str| leaves.iter().any(|(known, _)| known == key);
+        assert!(is_there("alerts.reset.enabled") && is_there("domain") && !is_there("alerts.reset"));
+    }
+
+    #[test]
+    fn a_secret_is_kept_only_in_a_section_that_is_as_it_was() {
+        let before =
+            "mail.password = 'a'\ndomain = [{ dns_name = 'x', service_password = 'c' }, { dns_name = 'y' }]";
+        let mut bare = table(before);
+        let secrets = take_secrets(&mut bare);
+        let kept = |text: &str| {
+            let mut after = table(text);
+            for (key, secret) in &secrets {
+                keep_secret(&mut after, &bare, key, secret);
+            }
+            take_secrets(&mut after).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        let both = ["mail.password", "domain.1.service_password"];
+        assert_eq!(kept("domain = [{ dns_name = 'y' }, { dns_name = 'x' }]"), both);
+        assert_eq!(kept("domain = [{ dns_name = 'z' }]"), ["mail.password"]);
+        assert_eq!(kept(""), ["mail.password"]);
+        let places = places_of_secrets(&bare);
+        let all = ["domain.0.service_password", "domain.1.service_password", "mail.password"];
+        assert!(all.iter().all(|key| places.iter().any(|place| place == key)), "{places:?}");
+        assert!(places.iter().all(|key| is_secret(key)));
     }
 }

@@ -12,6 +12,7 @@ pub mod layers;
 mod limits;
 mod mail;
 mod methods;
+pub(crate) mod names;
 mod permissions;
 mod reminders;
 mod security;

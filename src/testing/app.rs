@@ -37,6 +37,7 @@ use crate::{
         attempt::Turns,
         change_settings,
         hashing::HashPool,
+        import::Desk,
         outbox::{self, Outbox},
     },
     jobs,
@@ -215,6 +216,7 @@ impl TestApp {
             },
             passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
+            import: Desk::default(),
             turns: Turns::default(),
         };
         if change_settings::load(&services).await.unwrap().0 > 0 {

@@ -1,8 +1,10 @@
-//! Reading a form: bounded, strict UTF-8, no field twice, none that the page doesn't have.
+//! Reading a form: bounded, strict UTF-8, no field twice, none that the page doesn't have. Files are taken where a page
+//! says so.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::StreamExt as _;
+use multer::bytes::Bytes;
 use poem::{Request, http::header};
 use zeroize::Zeroizing;
 
@@ -12,6 +14,9 @@ use crate::domain::{field::Problem, secret::SecretText};
 pub(super) const MAXIMUM_BYTES: usize = 16 * 1024;
 /// So much more is read and thrown away, so that the visitor gets an answer instead of a broken connection.
 const DRAINED_BYTES: usize = 4 * 1024 * 1024;
+/// A form with files is taken apart in pieces of this size, and has no more parts than that.
+const PIECE: usize = 64 * 1024;
+const MOST_PARTS: usize = 32;
 /// So long the body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -26,7 +31,22 @@ pub struct Form {
 #[derive(Debug)]
 enum Value {
     Text(SecretText),
+    File(Zeroizing<Vec<u8>>),
     Wrong(Problem),
+}
+
+impl Value {
+    /// What was decoded, if it is text.
+    fn of(bytes: Option<Zeroizing<Vec<u8>>>) -> Self {
+        match bytes {
+            None => Self::Wrong(Problem::FieldNotText),
+            Some(bytes) if bytes.contains(&0) => Self::Wrong(Problem::FieldHasControlCharacters),
+            Some(bytes) => match std::str::from_utf8(&bytes) {
+                Ok(text) => Self::Text(SecretText::new(text.to_owned())),
+                Err(_) => Self::Wrong(Problem::FieldNotText),
+            },
+        }
+    }
 }
 
 impl Form {
@@ -45,6 +65,43 @@ impl Form {
         Some(Self { fields: Vec::new(), fault: Some(fault) })
     }
 
+    /// Reads a form that may have files in it (RFC 7578), of at most so many bytes altogether; or an ordinary one.
+    pub async fn read_with_files(request: &mut Request, most: usize) -> Option<Self> {
+        let boundary = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| multer::parse_boundary(value.to_str().ok()?).ok());
+        let Some(boundary) = boundary else { return Self::read(request, most).await };
+        let body = tokio::time::timeout(PATIENCE, read_body(request, most)).await.ok()??;
+        let Some(bytes) = body else {
+            return Some(Self { fields: Vec::new(), fault: Some(Problem::BodyTooLarge) });
+        };
+        let mut form = Self::default();
+        if form.add_parts(&bytes, boundary).await.is_err() {
+            form.fault = Some(Problem::FieldNotText);
+        }
+        Some(form)
+    }
+
+    async fn add_parts(&mut self, body: &[u8], boundary: String) -> Result<(), multer::Error> {
+        // In small pieces: what is copied on the way is not wiped.
+        let pieces = body.chunks(PIECE).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)));
+        let mut parts = multer::Multipart::new(futures_util::stream::iter(pieces), boundary);
+        while let Some(mut part) = parts.next_field().await? {
+            let name = part.name().unwrap_or_default().to_owned();
+            let is_file = part.file_name().is_some();
+            if self.fields.len() >= MOST_PARTS {
+                return Err(multer::Error::UnknownField { field_name: Some(name) });
+            }
+            let mut bytes = Zeroizing::new(Vec::with_capacity(body.len()));
+            while let Some(piece) = part.chunk().await? {
+                bytes.extend_from_slice(&piece);
+            }
+            self.add(name, if is_file { Value::File(bytes) } else { Value::of(Some(bytes)) });
+        }
+        Ok(())
+    }
+
     fn parse(body: &[u8]) -> Self {
         let mut form = Self::default();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -54,20 +111,28 @@ impl Form {
                 form.fault = Some(Problem::FieldNotText);
                 continue;
             };
-            let value = match decode(value) {
-                None => Value::Wrong(Problem::FieldNotText),
-                Some(bytes) if bytes.contains(&0) => Value::Wrong(Problem::FieldHasControlCharacters),
-                Some(bytes) => match std::str::from_utf8(&bytes) {
-                    Ok(text) => Value::Text(SecretText::new(text.to_owned())),
-                    Err(_) => Value::Wrong(Problem::FieldNotText),
-                },
-            };
-            match form.fields.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = Value::Wrong(Problem::FieldRepeated),
-                None => form.fields.push((name, value)),
-            }
+            form.add(name, Value::of(decode(value)));
         }
         form
+    }
+
+    fn add(&mut self, name: String, value: Value) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = Value::Wrong(Problem::FieldRepeated),
+            None => self.fields.push((name, value)),
+        }
+    }
+
+    /// Takes a file out; an absent one is empty.
+    pub fn take_file(&mut self, name: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        match self.fields.iter().position(|(known, _)| known == name) {
+            None => Ok(Zeroizing::default()),
+            Some(index) => match self.fields.swap_remove(index).1 {
+                Value::File(bytes) => Ok(bytes),
+                Value::Text(_) => Err(Problem::FieldNotText),
+                Value::Wrong(problem) => Err(problem),
+            },
+        }
     }
 
     /// Takes a field out; an absent one is empty.
@@ -76,6 +141,7 @@ impl Form {
             None => Ok(SecretText::new(String::new())),
             Some(index) => match self.fields.swap_remove(index).1 {
                 Value::Text(text) => Ok(text),
+                Value::File(_) => Err(Problem::FieldNotText),
                 Value::Wrong(problem) => Err(problem),
             },
         }
@@ -116,7 +182,7 @@ async fn read_body(request: &mut Request, most: usize) -> Option<Option<Zeroizin
         read += chunk.len();
         if read <= most {
             bytes.extend_from_slice(&chunk);
-        } else if read > DRAINED_BYTES {
+        } else if read > most + DRAINED_BYTES {
             break;
         }
     }

@@ -29,7 +29,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
 ];
 
 /// Where alone a crate may be named: prefixes of paths below `src`.
-const OWNERS: [(&str, &[&str]); 18] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("ldap3", &["directory/active_directory/"]),
     ("hickory_resolver", &["directory/active_directory/"]),
     ("sled", &["store/engine/on_sled"]),
@@ -41,6 +41,8 @@ const OWNERS: [(&str, &[&str]); 18] = [
     ("minijinja", &["render/"]),
     ("rust_embed", &["render/"]),
     ("argon2", &["domain/slow_hash.rs"]),
+    ("csv_core", &["domain/sheet.rs"]),
+    ("multer", &["web/form.rs"]),
     ("rcgen", &["tls/"]),
     ("webauthn_rs_core", &["passkeys.rs"]),
     ("qrcode", &["web/user/methods.rs"]),

@@ -366,7 +366,7 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 10] = [
+const EXPECTED: [(&str, bool, Expected); 13] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/access", true, |_| (200, 303)),
     ("/admin/domains/new", true, |who| match who {
@@ -378,6 +378,9 @@ const EXPECTED: [(&str, bool, Expected); 10] = [
         Who::Auditor => (200, 403),
         _ => (403, 403),
     }),
+    ("/admin/import", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
+    ("/admin/import/report", true, |who| if who == Who::Administrator { (404, 404) } else { (403, 403) }),
+    ("/admin/transfer", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
     ("/admin/search", true, |who| match who {
         Who::Administrator => (200, 303),
         Who::Auditor => (200, 403),

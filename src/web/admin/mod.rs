@@ -5,9 +5,12 @@ mod access;
 mod add_domain;
 mod control;
 mod domains;
+mod import;
 mod overview;
+mod proof;
 mod settings;
 mod sign_in;
+mod transfer;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -52,11 +55,14 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 10] = [
+const ROUTES: [(&str, Answers); 13] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
+    ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
+    ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
     ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
     ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),
     ("/admin/sign-out", Answers::Guarded(|| Box::new(SignOut))),
@@ -141,6 +147,16 @@ trait Page: Send + Sync {
         role == Role::Administrator
     }
 
+    /// The most bytes of its form if there are files in it.
+    fn longest_upload(&self) -> Option<usize> {
+        None
+    }
+
+    /// The answer to a form that is too large to be read.
+    async fn refuse_large(&self, _seat: Seat<'_>) -> Result<Response, Error> {
+        Ok(StatusCode::PAYLOAD_TOO_LARGE.into())
+    }
+
     /// Shows it.
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error>;
 
@@ -179,13 +195,16 @@ impl Endpoint for Guarded {
                 return Ok(response);
             }
             let same_site = csrf::is_same_site(&request, &site.hosts);
-            let Some(mut form) = Form::read(&mut request, MAXIMUM_FORM).await else {
+            let read = match self.page.longest_upload() {
+                Some(most) => Form::read_with_files(&mut request, most).await,
+                None => Form::read(&mut request, MAXIMUM_FORM).await,
+            };
+            let Some(mut form) = read else {
                 return Ok(StatusCode::REQUEST_TIMEOUT.into());
             };
-            if form.fault == Some(Problem::BodyTooLarge) {
-                return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
-            }
-            if !same_site || !is_genuine(site, &session, request.uri().path(), &mut form) {
+            let is_large = form.fault == Some(Problem::BodyTooLarge);
+            // Without its token nothing is done with it but to say so.
+            if !same_site || !is_large && !is_genuine(site, &session, request.uri().path(), &mut form) {
                 return Ok(refuse(&Error::Refused(Refusal::FormForged)));
             }
             Some(form)
@@ -195,6 +214,7 @@ impl Endpoint for Guarded {
         let seat =
             Seat { site, language: &language, admin: &admin, session: &session, address, request: &request };
         let answer = match form {
+            Some(form) if form.fault == Some(Problem::BodyTooLarge) => self.page.refuse_large(seat).await,
             Some(form) => self.page.take(seat, form).await,
             None => self.page.show(seat).await,
         };

@@ -118,20 +118,9 @@ impl Form {
 
     /// The form of a page, with what was wrong with it the last time.
     pub fn new(site: &Site, language: &Language, action: String, csrf: String, problems: &Problems) -> Self {
-        let texts = site.renderer.texts();
-        let label = |field: Field| {
-            let number = field.number().map(|number| number.to_string()).unwrap_or_default();
-            texts.text(&language.code, field.label_key(), &[("number", &number)])
-        };
-        let sentence = |field: Option<Field>, problem: Problem| {
-            let label = field.map(label).unwrap_or_default();
-            let number = problem.number().map(|number| number.to_string()).unwrap_or_default();
-            let key = format!("invalid.{}", problem.code());
-            texts.text(&language.code, &key, &[("field", &label), ("minimum", &number), ("seconds", &number)])
-        };
         let mut form = Self { action, csrf, errors: Vec::new(), summary: String::new() };
         for (field, problem) in problems.iter() {
-            let text = sentence(field, problem);
+            let text = sentence(site, language, field, problem);
             match field {
                 Some(field) => form.errors.push(Fault { field: field.to_string(), text }),
                 None => form.summary = text,
@@ -139,6 +128,24 @@ impl Form {
         }
         form
     }
+}
+
+/// What is wrong, in words.
+fn sentence(site: &Site, language: &Language, field: Option<Field>, problem: Problem) -> String {
+    let texts = site.renderer.texts();
+    let label = field.map(|field| {
+        let number = field.number().map(|number| number.to_string()).unwrap_or_default();
+        texts.text(&language.code, field.label_key(), &[("number", &number)])
+    });
+    let label = label.unwrap_or_default();
+    let number = problem.number().map(|number| number.to_string()).unwrap_or_default();
+    let key = format!("invalid.{}", problem.code());
+    texts.text(&language.code, &key, &[("field", &label), ("minimum", &number), ("seconds", &number)])
+}
+
+/// All that is wrong, each in a sentence.
+pub fn sentences(site: &Site, language: &Language, problems: &Problems) -> Vec<String> {
+    problems.iter().map(|(field, problem)| sentence(site, language, field, problem)).collect()
 }
 
 /// The boxes for name and domain.

@@ -476,7 +476,6 @@ fn all_blank(site: &Site, form: &Form) -> bool {
 /// Takes questions, answers and the e-mail address out of the form.
 fn answers(site: &Site, form: &mut Form, taken: &mut Taken, username: &str) -> Result<Answers, Problems> {
     let settings = site.services.settings.load();
-    let (count, own) = (settings.questions(), settings.enroll.own_questions);
     let mut problems = Problems::new();
     let mut email = None;
     if settings.enroll.ask_email || form.has("email") {
@@ -488,32 +487,17 @@ fn answers(site: &Site, form: &mut Form, taken: &mut Taken, username: &str) -> R
             }
         }
     }
-    let mut questions = Vec::new();
-    let mut given = Vec::new();
-    for n in 1..=u8::try_from(count).unwrap_or(u8::MAX) {
-        let text = form.take(&format!("question{n}")).map(|text| text.reveal().to_owned());
-        let answer = form.take(&format!("answer{n}")).and_then(|text| Answer::parse(&text));
-        let text = problems.keep(Field::Question(n), text).unwrap_or_default();
-        taken.typed.questions.push(text.chars().take(Question::MAXIMUM_CHARACTERS).collect());
-        let question = if u32::from(n) + own > count {
-            Question::write(&text)
-        } else {
-            Question::choose(&text, settings.enroll.all_questions())
-        };
-        let question = problems.keep(Field::Question(n), question);
-        if question.is_some() && questions.contains(&question) {
-            problems.push(Field::Question(n), Problem::QuestionRepeated);
-        }
-        questions.push(question);
-        given.push((text, problems.keep(Field::Answer(n), answer)));
-    }
-    let minimum = settings.enroll.minimum_answer_length as usize;
-    Answer::judge_all(&given, minimum, username, &mut problems);
+    let given: Vec<_> = (1..=settings.questions())
+        .map(|n| {
+            let text = form.take(&format!("question{n}")).map(|text| text.reveal().to_owned());
+            let typed = text.as_deref().unwrap_or_default();
+            taken.typed.questions.push(typed.chars().take(Question::MAXIMUM_CHARACTERS).collect());
+            (text, form.take(&format!("answer{n}")))
+        })
+        .collect();
+    let pairs = enroll::judge(&settings, username, given, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let answers = given.into_iter().map(|(_, answer)| answer);
-    let pairs =
-        questions.into_iter().zip(answers).filter_map(|(question, answer)| Some((question?, answer?)));
-    Ok(Answers { pairs: pairs.collect(), email })
+    Ok(Answers { pairs, email })
 }

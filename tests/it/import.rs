@@ -1,0 +1,468 @@
+//! Importing enrollments from a table: looked at line by line first, then carried out, and nothing secret left behind.
+
+use std::time::Duration;
+
+use poem::http::Method;
+use regain::{
+    directory::demo::Standing,
+    domain::audit::{Action, Outcome},
+    flows::import,
+    testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{first_signs_in, is_at, sends, sets_up, token_of, with_groups};
+
+const PATH: &str = "/admin/import";
+const Q1: &str = "What was the name of your first stuffed toy?";
+const Q2: &str = "What was the first dish you learned to cook?";
+const Q3: &str = "In which street did your grandparents live?";
+const HEADER: &str = "user,question1,answer1,question2,answer2,question3,answer3,email";
+
+/// A line that is as it should be.
+fn line(user: &str) -> String {
+    format!("{user},{Q1},Papageientaucher,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,")
+}
+
+fn table(lines: &[String]) -> String {
+    format!("{HEADER}\r\n{}\r\n", lines.join("\r\n"))
+}
+
+/// Sends a table as a browser sends a file.
+async fn uploads_bytes(visitor: &mut Visitor, token: &str, table: &[u8], switches: &[&str]) -> Page {
+    let mut body = Vec::new();
+    let mut part = |head: &str, content: &[u8]| {
+        body.extend_from_slice(format!("--x7\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    };
+    part("name=\"csrf\"", token.as_bytes());
+    part("name=\"file\"; filename=\"people.csv\"\r\nContent-Type: text/csv", table);
+    part("name=\"text\"", b"");
+    for switch in switches {
+        part(&format!("name=\"{switch}\""), b"on");
+    }
+    part("name=\"action\"", b"check");
+    body.extend_from_slice(b"--x7--\r\n");
+    let headers = [("content-type", "multipart/form-data; boundary=x7")];
+    let mut page = visitor.call(Method::POST, PATH, &headers, body).await;
+    if let Some(location) = page.location().map(str::to_owned) {
+        page = visitor.open(&location).await;
+    }
+    page
+}
+
+async fn uploads(visitor: &mut Visitor, table: impl AsRef<[u8]>, switches: &[&str]) -> Page {
+    let token = token_of(&visitor.open(PATH).await, PATH);
+    uploads_bytes(visitor, &token, table.as_ref(), switches).await
+}
+
+/// Lets the job work until nothing is left to do.
+async fn works(app: &TestApp) {
+    import::work(&app.site().services, &CancellationToken::new()).await;
+}
+
+/// Uploads a table and lets it be checked.
+async fn checks(app: &TestApp, visitor: &mut Visitor, table: &str, switches: &[&str]) -> Page {
+    let page = uploads(visitor, table, switches).await;
+    is_at(&page, 200, "The lines are being checked");
+    works(app).await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "Checked. This is what would become");
+    page
+}
+
+/// Imports what was checked.
+async fn imports(app: &TestApp, visitor: &mut Visitor) -> Page {
+    let page = sends(visitor, PATH, &[("action", "import")]).await;
+    is_at(&page, 200, "The import is under way");
+    works(app).await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "is finished");
+    page
+}
+
+/// What the report says, line by line.
+async fn report(visitor: &mut Visitor) -> Vec<String> {
+    let page = visitor.get("/admin/import/report").await;
+    assert_eq!(page.header("content-disposition"), "attachment; filename=\"import.csv\"");
+    page.html.lines().skip(1).map(|line| line.trim_matches('"').replace("\",\"", "|")).collect()
+}
+
+async fn signed_in(app: &TestApp) -> Visitor {
+    let mut visitor = app.visitor("root");
+    sets_up(app, &mut visitor).await;
+    visitor
+}
+
+#[tokio::test]
+async fn people_are_enrolled_from_a_table_and_can_reset_their_password() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    let mut visitor = signed_in(&app).await;
+    is_at(&visitor.open("/admin").await, 200, "Import enrollments");
+    let table = table(&[line("alice"), line("LAB\\ivan"), line("judy@lab.example"), line("nobody")]);
+    let page = checks(&app, &mut visitor, &table, &[]).await;
+    assert!(
+        page.text().contains("Would be enrolled 3") && page.text().contains("Refused 1"),
+        "{}",
+        page.text()
+    );
+    assert!(app.enrollment(&app.account("alice").await.key).await.is_none(), "nothing yet");
+    let page = imports(&app, &mut visitor).await;
+    assert!(page.text().contains("Enrolled 3"), "{}", page.text());
+    assert_eq!(
+        report(&mut visitor).await,
+        [
+            "2|alice|enrolled",
+            "3|LAB\\ivan|enrolled",
+            "4|judy@lab.example|enrolled",
+            "5|nobody|No account has this name, or more than one."
+        ]
+    );
+    for (question, answer) in [(Q1, "papageien-taucher"), (Q2, "Lumpenbrei"), (Q3, "Hinterhofgasse")] {
+        alice.answers.insert(question.into(), answer.into());
+    }
+    alice.resets_password("Battery-Staple-2").await;
+    let events = app.events().await;
+    let enrolled: Vec<_> = events.iter().filter(|event| event.action == Action::Enroll).collect();
+    assert_eq!(enrolled.len(), 3);
+    for event in enrolled {
+        assert_eq!((event.source.as_str(), event.outcome), ("import", Outcome::Success));
+        assert!(event.source_user.as_deref() == Some("root") && event.account.is_some());
+    }
+    // Nobody was told of it; the reset is another matter.
+    assert!(app.sent().await.iter().all(|message| !format!("{message:?}").contains("enrolled")));
+    // Again: what is done is skipped.
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    let page = checks(&app, &mut visitor, &table, &[]).await;
+    assert!(page.text().contains("Skipped 3"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn every_line_is_told_what_is_wrong_with_it() {
+    let app = TestApp::new().start().await;
+    app.becomes("erin", Standing::Disabled);
+    app.visitor("heidi").enrolls().await;
+    let mut visitor = signed_in(&app).await;
+    let lines = [
+        line("alice"),
+        line("alice@demo.example"),
+        line("demo.example\\ALICE"),
+        line("erin"),
+        line("admin"),
+        line("grace"),
+        line("heidi"),
+        line("NOWHERE\\bob"),
+        line(""),
+        line("\"=cmd|' /C calc'!A0\""),
+        line("bo\u{7}b\u{202e}"),
+        format!("bob,{Q1},ab,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},Rex,{Q2},R-e-x,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},stuffed toy,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},bob,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},Rex,{Q1},Lumpenbrei,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},Rex,{Q2},Lumpenbrei"),
+        format!("bob,Who knows?,Rex,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,"),
+        format!("bob,{Q1},Papageientaucher,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,not an address"),
+        format!("{}bob@elsewhere.example,more", line("bob")),
+        format!("bob,{Q1},Papa\0geien,{Q2},Lumpenbrei,{Q3},Hinterhofgasse,"),
+    ];
+    let page = checks(&app, &mut visitor, &table(&lines), &[]).await;
+    let report = report(&mut visitor).await;
+    let told: Vec<_> = report.iter().map(|line| line.split_once('|').unwrap().1).collect();
+    assert_eq!(
+        told,
+        [
+            "alice|would be enrolled",
+            "alice@demo.example|This is the account of line 2 as well.",
+            "demo.example\\ALICE|This is the account of line 2 as well.",
+            "erin|This account is switched off",
+            "admin|Not for administrators",
+            "grace|This account has expired",
+            "heidi|Has enrolled before, and keeps that.",
+            "NOWHERE\\bob|Domain: we don’t know this one. Please check the spelling.",
+            "|User name: please fill this in.",
+            "'=cmd|' /C calc'!A0|No account has this name, or more than one.",
+            "bo\u{fffd}b\u{fffd}|User name: this contains characters that can’t be typed, perhaps from copying. Please type it by hand.",
+            "bob|Answer 1: please use at least 3 letters or digits.",
+            "bob|Answer 2: you have already given this answer. Each question needs its own.",
+            "bob|Answer 1: this answer is part of its question. Please choose one that can’t be guessed from it.",
+            "bob|Answer 1: your user name is too easy to guess. Please choose another answer.",
+            "bob|Question 2: you have already chosen this question. Please choose another one.",
+            "bob|Question 3: please choose a question. Answer 3: please fill this in.",
+            "bob|Question 1: this question is no longer offered. Please choose another one.",
+            "bob|E-mail address: something is missing. It should look like mary@example.com.",
+            "bob|This line has more cells than there are columns.",
+            "bob|Answer 1: this contains characters that can’t be typed, perhaps from copying. Please type it by hand.",
+        ]
+    );
+    for secret in ["Papageien", "Lumpenbrei", "Hinterhof", "stuffed toy"] {
+        assert!(!page.html.contains(secret) && !report.iter().any(|line| line.contains(secret)), "{secret}");
+    }
+    // With the box ticked, what is there is replaced; the other table is dropped first.
+    let replaced = app.account("heidi").await.key;
+    let before = app.enrollment(&replaced).await.unwrap();
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    checks(&app, &mut visitor, &table(&[line("heidi")]), &["replace"]).await;
+    imports(&app, &mut visitor).await;
+    let after = app.enrollment(&replaced).await.unwrap();
+    assert!(after.revision == before.revision + 1 && after.questions != before.questions);
+}
+
+#[tokio::test]
+async fn what_is_no_table_is_refused_as_a_whole() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    for (table, told) in [
+        (b"user,question1\nalice,x".to_vec(), "The column “answer1” is missing"),
+        (b"name\nalice".to_vec(), "There is no column “name”"),
+        (b"user\n".to_vec(), "There is no line in the table"),
+        (b"user\nalice\nb\xf6b".to_vec(), "Line 3 is not in UTF-8"),
+        (b"\xff\xfeu\0s\0".to_vec(), "UTF-16"),
+        (b"user\nalice\n\"bob".to_vec(), "opened in line 3 is never closed"),
+        ([b"user\n", vec![b','; 300].as_slice()].concat(), "Line 2 has too many cells"),
+        ([b"user\n", vec![b'x'; 1 << 20].as_slice()].concat(), "Line 2 is too long"),
+        (b"user\n".to_vec().into_iter().chain(b"x\n".repeat(20_001)).collect(), "too many lines"),
+        (Vec::new(), "Please choose a file"),
+    ] {
+        let page = uploads(&mut visitor, &table, &[]).await;
+        is_at(&page, 422, told);
+        assert!(page.is_invalid("file"), "{told}");
+    }
+    let page = uploads(&mut visitor, vec![b'x'; 10 << 20], &[]).await;
+    is_at(&page, 413, "The table is too large");
+    // Pasted, it is taken as well; but not both, and nothing that is no form.
+    let pasted = [("text", "user;email\nalice;x"), ("action", "check")];
+    visitor.open(PATH).await;
+    is_at(&sends(&mut visitor, PATH, &pasted).await, 200, "are being checked");
+    works(&app).await;
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    let both = [("text", "user\nalice"), ("file", "x"), ("action", "check")];
+    assert_eq!(sends(&mut visitor, PATH, &both).await.code(), 422);
+    visitor.open(PATH).await;
+    assert_eq!(sends(&mut visitor, PATH, &[("nonsense", "x"), ("action", "check")]).await.code(), 422);
+    visitor.open(PATH).await;
+    assert_eq!(sends(&mut visitor, PATH, &[("action", "nonsense")]).await.code(), 422);
+}
+
+#[tokio::test]
+async fn only_administrators_import_and_only_from_the_page_itself_with_a_fresh_proof() {
+    for role in ["help_desk", "auditors"] {
+        let app = with_groups(|settings| {
+            let groups = std::mem::take(&mut settings.admin.administrators);
+            match role {
+                "help_desk" => settings.admin.help_desk = groups,
+                _ => settings.admin.auditors = groups,
+            }
+        });
+        let app = app.start().await;
+        let (mut visitor, _, page) = first_signs_in(&app).await;
+        assert!(!page.text().contains("Import enrollments"), "{role}");
+        for path in [PATH, "/admin/import/report"] {
+            assert_eq!(visitor.get(path).await.code(), 403);
+            assert_eq!(visitor.post_raw(path, &[("csrf", "x")]).await.code(), 403);
+        }
+        assert_eq!(uploads_bytes(&mut visitor, "x", b"user\nalice", &[]).await.code(), 403);
+    }
+    let app = TestApp::new().start().await;
+    assert_eq!(app.visitor("x").get(PATH).await.location(), Some("/admin/sign-in"));
+    let mut visitor = app.visitor("root");
+    let codes = sets_up(&app, &mut visitor).await;
+    for token in ["", "x", &token_of(&visitor.open("/admin").await, "/admin/sign-out")] {
+        let page = uploads_bytes(&mut visitor, token, b"user\nalice", &[]).await;
+        is_at(&page, 403, "Please open the page again");
+    }
+    let form = visitor.open(PATH).await;
+    app.advance(Duration::from_secs(301));
+    let page =
+        uploads_bytes(&mut visitor, &token_of(&form, PATH), table(&[line("alice")]).as_bytes(), &[]).await;
+    is_at(&page, 403, "It’s been too long since you showed");
+    is_at(&visitor.open(PATH).await, 200, "Is it you?");
+    let page = sends(&mut visitor, PATH, &[("action", "prove"), ("code", "000000")]).await;
+    assert!(page.code() == 422 && page.is_invalid("code"), "{}", page.text());
+    let code = codes.code(&app, 0);
+    is_at(
+        &sends(&mut visitor, PATH, &[("action", "prove"), ("code", &code)]).await,
+        200,
+        "The table, as a file",
+    );
+}
+
+#[tokio::test]
+async fn there_is_one_import_at_a_time_and_its_owner_decides_about_it() {
+    let app = with_groups(|_| ()).start().await;
+    let mut root = signed_in(&app).await;
+    let (mut other, _, _) = first_signs_in(&app).await;
+    let token = token_of(&other.open(PATH).await, PATH);
+    is_at(&uploads(&mut root, table(&[line("alice")]), &[]).await, 200, "Started by root");
+    let page = uploads_bytes(&mut other, &token, table(&[line("bob")]).as_bytes(), &[]).await;
+    is_at(&page, 409, "An import of root is under way");
+    works(&app).await;
+    let page = other.open(PATH).await;
+    assert!(!page.text().contains("Import now"), "{}", page.text());
+    is_at(&sends(&mut other, PATH, &[("action", "import")]).await, 409, "belongs to root");
+    other.open(PATH).await;
+    is_at(&sends(&mut other, PATH, &[("action", "cancel")]).await, 200, "The table, as a file");
+    is_at(&sends(&mut root, PATH, &[("action", "import")]).await, 409, "no longer waiting");
+}
+
+#[tokio::test]
+async fn who_enrolls_meanwhile_keeps_that() {
+    let (app, mut alice) = TestApp::new().with_user("alice").await;
+    let mut bob = app.visitor("heidi");
+    bob.enrolls().await;
+    let mut visitor = signed_in(&app).await;
+    let lines = table(&[line("alice"), line("heidi"), line("erin"), line("frank")]);
+    checks(&app, &mut visitor, &lines, &["replace"]).await;
+    alice.enrolls().await;
+    app.advance(Duration::from_secs(1));
+    bob.elsewhere().enrolls().await;
+    app.becomes("erin", Standing::Disabled);
+    assert!(app.directory("DEMO").demo().remove("frank"));
+    let own = [app.account("alice").await.key, app.account("heidi").await.key];
+    let before = [app.enrollment(&own[0]).await, app.enrollment(&own[1]).await];
+    imports(&app, &mut visitor).await;
+    assert_eq!([app.enrollment(&own[0]).await, app.enrollment(&own[1]).await], before);
+    assert_eq!(
+        report(&mut visitor).await,
+        [
+            "2|alice|Has enrolled since the table was checked, and keeps that.",
+            "3|heidi|Has enrolled since the table was checked, and keeps that.",
+            "4|erin|This account is switched off",
+            "5|frank|No account has this name, or more than one.",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn it_stops_where_something_below_is_in_trouble_and_goes_on() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    let lines = table(&[line("alice"), line("bob"), line("erin"), line("heidi")]);
+    uploads(&mut visitor, &lines, &[]).await;
+    app.directories_behave(DirectoryMood::Unavailable);
+    works(&app).await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "It has stopped: The sign-in system doesn’t answer");
+    assert!(page.text().contains("0 of 4 lines"), "{}", page.text());
+    app.directories_behave(DirectoryMood::Well);
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "are being checked");
+    works(&app).await;
+    visitor.open(PATH).await;
+    app.store_behaves(StoreMood::ReadOnlyAfter(2));
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+    works(&app).await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "It has stopped: We can’t save anything right now");
+    assert!(page.text().contains("2 of 4 lines") && page.text().contains("Not done 2"), "{}", page.text());
+    app.store_behaves(StoreMood::Well);
+    // Too late is too late: the table is gone, and what is done is done.
+    for told in ["It has stopped", "was dropped"] {
+        app.advance(Duration::from_secs(8 * 60));
+        is_at(&visitor.open(PATH).await, 200, told);
+    }
+    let told = report(&mut visitor).await;
+    assert_eq!(told[0], "2|alice|enrolled");
+    assert_eq!(told[2], "4|erin|not done");
+    assert!(app.enrollment(&app.account("bob").await.key).await.is_some());
+    assert!(app.enrollment(&app.account("erin").await.key).await.is_none());
+}
+
+#[tokio::test]
+async fn it_can_be_broken_off_and_ends_with_a_restart() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    checks(&app, &mut visitor, &table(&[line("alice"), line("bob")]), &[]).await;
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+    is_at(&sends(&mut visitor, PATH, &[("action", "cancel")]).await, 200, "was broken off");
+    works(&app).await;
+    assert_eq!(report(&mut visitor).await, ["2|alice|not done", "3|bob|not done"]);
+    is_at(&sends(&mut visitor, PATH, &[("action", "cancel")]).await, 200, "The table, as a file");
+    checks(&app, &mut visitor, &table(&[line("alice")]), &[]).await;
+    app.run_jobs().await;
+    app.restart().await;
+    is_at(&visitor.open(PATH).await, 200, "The table, as a file");
+    // Nothing of the answers is anywhere on the disk.
+    let mut folders = vec![app.folder()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in ["Papageientaucher", "papageientaucher", "Lumpenbrei", "Hinterhofgasse"] {
+                let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!is_there, "{secret} in {}", path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn addresses_are_confirmed_by_their_owners_unless_the_administrator_vouches() {
+    let (app, mut alice) =
+        TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+    alice.enrolls().await;
+    let known = app.account("alice").await.key;
+    assert!(app.enrollment(&known).await.unwrap().email_confirmed);
+    let own = app.enrollment(&known).await.unwrap().email.unwrap();
+    let mut visitor = signed_in(&app).await;
+    let lines =
+        table(&[format!("{}new@x.example", line("alice")), format!("{}erin@x.example", line("erin"))]);
+    checks(&app, &mut visitor, &lines, &["replace"]).await;
+    let sent = app.sent().await.len();
+    imports(&app, &mut visitor).await;
+    let after = app.enrollment(&known).await.unwrap();
+    assert!(after.email_confirmed && after.email.as_ref() == Some(&own), "her own stays");
+    let erin = app.enrollment(&app.account("erin").await.key).await.unwrap();
+    assert_eq!((erin.email.unwrap().as_str(), erin.email_confirmed), ("erin@x.example", false));
+    assert_eq!(app.sent().await.len(), sent, "nobody is told");
+    // Vouched for, it is taken; and whoever had the one before hears of it.
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    checks(&app, &mut visitor, &lines, &["replace", "confirmed"]).await;
+    imports(&app, &mut visitor).await;
+    let after = app.enrollment(&known).await.unwrap();
+    assert_eq!((after.email.unwrap().as_str(), after.email_confirmed), ("new@x.example", true));
+    let told: Vec<_> = app.sent().await[sent..].iter().map(|message| message.to().to_owned()).collect();
+    assert!(told.contains(&own.as_str().to_owned()), "{told:?}");
+    assert!(!told.iter().any(|to| to.starts_with("erin@")), "{told:?}");
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    let sent = app.sent().await.len();
+    checks(&app, &mut visitor, &table(&[line("heidi")]), &["told"]).await;
+    imports(&app, &mut visitor).await;
+    assert!(app.sent().await.len() > sent, "told when asked for");
+}
+
+#[tokio::test]
+async fn every_page_of_it_speaks_the_language_of_its_reader() {
+    for language in ["en", "de"] {
+        let app = TestApp::new().start().await;
+        let mut visitor = app.visitor("root");
+        let codes = sets_up(&app, &mut visitor).await;
+        let mut visitor = visitor.reading(language);
+        let mut pages = vec![visitor.open(PATH).await, uploads(&mut visitor, "x", &[]).await];
+        let lines = format!("user,mobile,{}\r\nalice,+44,\r\n{}", &HEADER[5..], line("bob,"));
+        pages.push(uploads(&mut visitor, &lines, &["replace", "confirmed", "told"]).await);
+        works(&app).await;
+        pages.push(visitor.open(PATH).await);
+        assert!(pages[3].text().contains("mobile"), "{}", pages[3].text());
+        app.directories_behave(DirectoryMood::Unavailable);
+        pages.push(sends(&mut visitor, PATH, &[("action", "import")]).await);
+        works(&app).await;
+        pages.push(visitor.open(PATH).await);
+        pages.push(sends(&mut visitor, PATH, &[("action", "cancel")]).await);
+        app.advance(Duration::from_secs(301));
+        sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+        pages.push(visitor.open(PATH).await);
+        let code = codes.code(&app, 0);
+        pages.push(sends(&mut visitor, PATH, &[("action", "prove"), ("code", &code)]).await);
+        for page in pages {
+            assert!(page.html.contains(&format!("<html lang=\"{language}\"")));
+            for odd in ["admin.", "invalid.", "refusal.", "{"] {
+                assert!(!page.text().contains(odd), "{odd}: {}", page.text());
+            }
+        }
+    }
+}
