@@ -176,10 +176,14 @@ fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<F
             faults.push(Fault::new(&key, "there is no such setting"));
             continue;
         };
+        // All of a list at once, or one of it taken out.
+        let is_all = edit.key == field.key && edit.value.as_ref().is_none_or(Value::is_array);
         let is_one_taken_out =
             matches!(field.shape, Shape::Sections(_)) && edit.key != field.key && edit.value.is_none();
         let is_section = matches!(field.shape, Shape::Section(_) | Shape::Sections(_));
-        if (is_section && !is_one_taken_out) || layers::is_for_the_file(&edit.key) {
+        if (is_section && !is_one_taken_out && !(is_all && matches!(field.shape, Shape::Sections(_))))
+            || layers::is_for_the_file(&edit.key)
+        {
             faults.push(Fault::new(&key, "can be set in the configuration only"));
         } else if services.fixed.source(&edit.key).is_some() {
             faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
@@ -189,6 +193,7 @@ fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<F
             layers::set(&mut table, &edit.key, value);
         }
     }
+    layers::take_out_for_the_file(&mut table);
     faults.extend(secrets_elsewhere(services, before, &table, edits));
     let settings = Settings::of_layers(&table, &services.fixed.table);
     (Draft { table, settings }, faults)
@@ -344,7 +349,7 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
         return format!("{shown}: changed");
     }
     if matches!(field.shape, Shape::Sections(_)) {
-        return format!("{shown}: removed");
+        return told_list(key, before, after).unwrap_or_else(|| format!("{shown}: removed"));
     }
     let value = |table: &Table| layers::find(table, key).cloned().or_else(field.default);
     let (before, after) = (value(before), value(after));
@@ -361,6 +366,29 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
         format!("{} → {}", short(&text(before)), short(&text(after)))
     };
     format!("{shown}: {}", short(&change))
+}
+
+/// Which of a list came, went, or are no longer what they were, by name; `None` if the key is that of one of them.
+fn told_list(key: &str, before: &Table, after: &Table) -> Option<String> {
+    let named = |table: &Table| -> Option<Vec<(String, Value)>> {
+        let list = table.get(key).map_or(Some(&[][..]), |list| list.as_array().map(Vec::as_slice))?;
+        let name = |one: &Value| one.get("dns_name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(list.iter().map(|one| (name(one), one.clone())).collect())
+    };
+    if key.contains('.') {
+        return None;
+    }
+    let (before, after) = (named(before)?, named(after)?);
+    let of = |name: &str, list: &[(String, Value)]| list.iter().find(|(known, _)| known == name).cloned();
+    let gone =
+        before.iter().filter(|(name, _)| of(name, &after).is_none()).map(|(name, _)| format!("−{name}"));
+    let come =
+        after.iter().filter(|(name, _)| of(name, &before).is_none()).map(|(name, _)| format!("+{name}"));
+    let other = after.iter().filter(|one| of(&one.0, &before).is_some_and(|known| known != **one));
+    let other = other.map(|(name, _)| format!("{name} changed"));
+    let changes: Vec<_> = gone.chain(come).chain(other).collect();
+    let changes = if changes.is_empty() { "in another order".to_owned() } else { changes.join(" ") };
+    Some(format!("{key}: {}", short(&changes)))
 }
 
 /// `domain.0.controllers` → `domain.corp.example.controllers`: numbers change when one is taken out.

@@ -439,7 +439,10 @@ fn edits(before: &Table, after: &Table, given: &[String]) -> Vec<Edit> {
             && given.iter().any(|given| is_within(given, key));
         is_given || layers::find(before, key) != layers::find(after, key)
     });
-    leaves.map(|(key, _)| Edit { value: layers::find(after, &key).cloned(), key }).collect()
+    let edit = |key: String| Edit { value: layers::find(after, &key).cloned(), key };
+    let within_lists = given.iter().filter(|key| layers::find(after, key).is_some());
+    let within_lists = within_lists.filter(|key| layers::leaves().iter().all(|(leaf, _)| leaf != *key));
+    leaves.map(|(key, _)| edit(key)).chain(within_lists.cloned().map(edit)).collect()
 }
 
 /// Applies a plan, all of it or nothing, with secrets that were asked for; those without a text are removed.

@@ -248,7 +248,7 @@ pub fn take_secrets(table: &mut Table) -> Vec<(String, SecretText)> {
 /// Puts a secret where its key says, or takes it away; false if there is no such place.
 pub fn put_secret(table: &mut Table, key: &str, secret: Option<&SecretText>) -> bool {
     let value = secret.map(|secret| Value::String(secret.reveal().to_owned()));
-    if field(key).is_some_and(|field| field.is_secret()) {
+    if is_secret(key) && without_numbers(key) == key {
         set(table, key, value);
         return true;
     }
@@ -267,7 +267,7 @@ pub fn put_secret(table: &mut Table, key: &str, secret: Option<&SecretText>) -> 
 /// Keeps a secret in settings that come without: in its place, or in the section that is otherwise just as it was in
 /// `bare`. In another section it would be sent to another place.
 pub fn keep_secret(table: &mut Table, bare: &Table, key: &str, secret: &SecretText) {
-    if field(key).is_some() {
+    if without_numbers(key) == key {
         put_secret(table, key, Some(secret));
         return;
     }
@@ -288,7 +288,7 @@ pub fn keep_secret(table: &mut Table, bare: &Table, key: &str, secret: &SecretTe
 
 /// Whether what stands at a key such as `domain.0.service_password` is a secret.
 pub fn is_secret(key: &str) -> bool {
-    in_sections(key).is_some_and(|field| field.is_secret())
+    field(key).is_some_and(|field| field.is_secret())
 }
 
 /// The keys of all secrets that there can be in a table of settings.
@@ -313,24 +313,6 @@ pub fn places_of_secrets(table: &Table) -> Vec<String> {
     let mut places = Vec::new();
     collect(Settings::FIELDS, Some(table), "", &mut places);
     places
-}
-
-/// The field of a key such as `domain.0.service_password`.
-fn in_sections(key: &str) -> Option<Field> {
-    let mut fields = Settings::FIELDS;
-    let mut found: Option<Field> = None;
-    for part in key.split('.') {
-        if part.parse::<usize>().is_ok() && matches!(found?.shape, Shape::Sections(_)) {
-            continue;
-        }
-        let field = fields.iter().find(|field| field.key == part)?;
-        fields = match field.shape {
-            Shape::Section(fields) | Shape::Sections(fields) => fields,
-            _ => &[],
-        };
-        found = Some(*field);
-    }
-    found
 }
 
 /// The section that holds a key such as `domain.0.service_password`, and the key's last part.

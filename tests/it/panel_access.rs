@@ -379,7 +379,7 @@ const EXPECTED: [(&str, bool, Expected); 13] = [
         _ => (403, 403),
     }),
     ("/admin/import", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
-    ("/admin/import/report", true, |who| if who == Who::Administrator { (404, 404) } else { (403, 403) }),
+    ("/admin/import/report", true, |who| if who == Who::Administrator { (303, 303) } else { (403, 403) }),
     ("/admin/transfer", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
     ("/admin/search", true, |who| match who {
         Who::Administrator => (200, 303),

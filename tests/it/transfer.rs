@@ -324,7 +324,7 @@ async fn what_the_configuration_fixes_here_is_left_and_told() {
     let kept = [("admin.administrators", Value::from(vec![regain::directory::demo::SAMPLE_ADMINISTRATORS]))];
     assert!(matches!(set(&groups, &kept).await, Change::Made(_)));
     let page = looks(&mut visitor, "format = 1", "").await;
-    is_at(&applies(&mut visitor, &page, &[]).await, 422, "would leave nobody");
+    is_at(&applies(&mut visitor, &page, &[]).await, 422, "would leave you out");
 }
 
 #[tokio::test]
