@@ -1,8 +1,10 @@
 //! The composition root: from a configuration to a running program. Nothing else builds adapters.
 
+pub mod console;
+
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,7 +24,6 @@ use crate::{
     },
     domain::{
         account::{Domain, DomainName, LogonName},
-        admin::SetupLink,
         audit::{Action, Event, Outcome},
         clock::{Clock, SystemClock},
         secret::{Key, Password, SecretText},
@@ -55,8 +56,6 @@ use crate::{
 
 /// How often certificate files are looked at.
 const WATCH: Duration = Duration::from_secs(5);
-/// How often it is looked whether the console has made a link to the panel.
-const RESETS: Duration = Duration::from_secs(2);
 /// Hashes that may wait for a place.
 const HASH_QUEUE: usize = 256;
 
@@ -123,6 +122,8 @@ fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<Ac
     };
     if let Some(file) = &domain.ca_file {
         settings.trust = Trust::Files(vec![file.clone()]);
+    } else if let Some(certificates) = domain.certificates() {
+        settings.trust = Trust::Text(certificates.to_owned());
     }
     settings.search_base.clone_from(&domain.search_base);
     settings.mail_attribute.clone_from(&domain.mail_attribute);
@@ -190,9 +191,6 @@ impl App {
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
         prepare_demo(&services, changes).await?;
-        if services.directories.load().is_empty() {
-            return Err(Error("no domain is configured: add a [[settings.domain]]".into()));
-        }
         note_start(&services).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];
@@ -223,6 +221,7 @@ impl App {
             renderer,
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
+            trials: AddressLimits::default(),
             hosts,
             demo: is_demo,
         });
@@ -250,7 +249,7 @@ impl App {
         for directory in services.directories.load().iter().filter(|it| it.domain().netbios == domain) {
             let account = directory.find(&name).await.map_err(|e| Error(e.to_string()))?;
             if let Some(account) = account {
-                let secret = sign_in::demonstrate(services, &account.key).await;
+                let secret = sign_in::demonstrate(services, &account).await;
                 return secret.map(|secret| secret.typed()).map_err(|e| Error(e.to_string()));
             }
         }
@@ -275,14 +274,14 @@ impl App {
         let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), page, shutdown.clone());
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
-        let resets = await_resets(&self.data, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, reload, resets);
+        let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
+        tokio::join!(watch, jobs, redirect, pages, reload, links);
     }
 }
 
 /// A demonstration begins with settings of its own.
 async fn prepare_demo(services: &Services, changes: Vec<Edit>) -> Result<(), Error> {
-    let editor = Editor { name: "demo".into(), address: None, source: "program" };
+    let editor = Editor { who: None, name: "demo".into(), address: None, source: "program" };
     let fails = |e: flows::Error| Error(e.to_string());
     let (version, stored) = change_settings::load(services).await.map_err(fails)?;
     // What was set there before stays.
@@ -355,61 +354,6 @@ fn limits(config: &Config) -> Limits {
         request: Duration::from_secs(connections.request_seconds),
         age: Duration::from_secs(connections.age_seconds),
         ..Limits::default()
-    }
-}
-
-/// The file by which `regain admin reset-access` reaches the program that serves: only who may write into the data
-/// folder can leave one.
-pub const RESET_FILE: &str = "reset-access";
-
-/// What the console left: a small file of the folder's owner or root that nobody else can write, no older than the link
-/// in it may be.
-fn reset_left_in(file: &Path) -> std::io::Result<String> {
-    use std::{io::Read as _, os::unix::fs::MetadataExt as _};
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
-    let found = opened.metadata()?;
-    let is_own = found.uid() == 0 || found.uid() == rustix::process::geteuid().as_raw();
-    let age = found.modified()?.elapsed().unwrap_or_default();
-    let wrong = if !found.is_file() || found.len() > 100 {
-        "is no file that regain admin reset-access has made"
-    } else if !is_own || found.mode() & 0o022 != 0 {
-        "belongs to another user, or others can write it"
-    } else if age > SetupLink::LIFE {
-        "is too old"
-    } else {
-        let mut text = String::new();
-        opened.take(100).read_to_string(&mut text)?;
-        return Ok(text);
-    };
-    // Out of the way, so that it is told once.
-    let _ = fs::remove_file(file);
-    Err(std::io::Error::other(wrong))
-}
-
-/// Takes up links that were made on the console, each once.
-async fn await_resets(folder: &Path, services: &Services, shutdown: CancellationToken) {
-    let file = folder.join(RESET_FILE);
-    loop {
-        match reset_left_in(&file) {
-            Ok(text) => {
-                // Taken away first: it is good once, whatever becomes of it.
-                let taken = match fs::remove_file(&file) {
-                    Ok(()) => sign_in::adopt_link(services, text.trim()).await.map_err(|e| e.to_string()),
-                    Err(error) => Err(error.to_string()),
-                };
-                match taken {
-                    Ok(()) => tracing::warn!("a link to the admin panel was made on the console"),
-                    Err(error) => tracing::error!(error, "a link made on the console can't be taken up"),
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(%error, file = %file.display(), "can't be read"),
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(RESETS)).await.is_none() {
-            return;
-        }
     }
 }
 

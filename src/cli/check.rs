@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{
     app,
     config::Config,
@@ -18,7 +18,6 @@ use crate::{
 };
 
 /// Prints the findings; true if none is bad.
-#[expect(clippy::print_stdout, reason = "this is what the command is to say")]
 pub(super) async fn run(config: Result<Config, Failure>) -> bool {
     let mut worst = Verdict::Good;
     let mut tell = |finding: &Finding| {
@@ -28,7 +27,7 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
             Verdict::Warning => "warn",
             Verdict::Bad => "FAIL",
         };
-        println!("{word}  {}: {}", finding.subject, finding.text);
+        say(&format!("{word}  {}: {}", finding.subject, finding.text));
     };
     let finding = |subject: &str, verdict, text: &str| Finding {
         subject: subject.to_owned(),
@@ -51,7 +50,8 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
     tell(&check_certificate(&config));
     tell(&check_data(&config));
     if config.settings.domain.is_empty() {
-        tell(&finding("directory", Verdict::Bad, "no domain is configured: add a [[settings.domain]]"));
+        let text = "no domain is configured here; if one was added in the admin panel, try it there";
+        tell(&finding("directory", Verdict::Warning, text));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     match app::directories(&config.settings, &clock) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use clap::Args;
 use toml::Value;
 
-use super::{Failure, serve::until_signalled};
+use super::{Failure, say, serve::until_signalled};
 use crate::{
     app::{self, App, Demo},
     config::{BaseUrl, Config, Log},
@@ -105,29 +105,28 @@ fn free_port(address: SocketAddr) -> Result<SocketAddr, Failure> {
         .map_err(|e| Failure(format!("{address}: {e}")))
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is to say")]
 fn greet(authority: &str, forgets: bool, key: &str) {
-    println!("This is a DEMO of Regain: sample users in an embedded directory, nothing is real.");
+    say("This is a DEMO of Regain: sample users in an embedded directory, nothing is real.");
     if forgets {
-        println!("Everything is forgotten when it ends (Ctrl-C). `--data FOLDER` remembers.");
+        say("Everything is forgotten when it ends (Ctrl-C). `--data FOLDER` remembers.");
     }
-    println!();
-    println!("  Open  https://{authority}/");
-    println!("        (the certificate is self-signed: the browser warns once)");
-    println!();
-    println!("  What it would send is shown at  https://{authority}/demo/outbox");
-    println!();
+    say("");
+    say(&format!("  Open  https://{authority}/"));
+    say("        (the certificate is self-signed: the browser warns once)");
+    say("");
+    say(&format!("  What it would send is shown at  https://{authority}/demo/outbox"));
+    say("");
     let (name, domain) = SAMPLE_ADMINISTRATOR;
-    println!("  The admin panel is at  https://{authority}/admin  for {name} of {domain}.");
-    println!("        Its second proof is an authenticator app with the key  {key}");
-    println!();
-    println!("  Everyone's password is  {SAMPLE_PASSWORD}");
+    say(&format!("  The admin panel is at  https://{authority}/admin  for {name} of {domain}."));
+    say(&format!("        Its second proof is an authenticator app with the key  {key}"));
+    say("");
+    say(&format!("  Everyone's password is  {SAMPLE_PASSWORD}"));
     let mut standings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for user in SAMPLE_USERS {
         standings.entry((user.domain, user.standing.words())).or_default().push(user.name.trim());
     }
     for ((domain, words), names) in standings {
-        println!("    {domain:<5} {:<28} {words}", names.join(", "));
+        say(&format!("    {domain:<5} {:<28} {words}", names.join(", ")));
     }
-    println!();
+    say("");
 }

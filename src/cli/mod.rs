@@ -5,7 +5,7 @@ mod check;
 mod demo;
 mod serve;
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +50,11 @@ impl ConfigArguments {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);
+
+/// Says something to the one at the console. Whoever has stopped reading misses nothing that matters.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
 
 /// Carries a command out; true if all was well.
 pub async fn run(arguments: Arguments) -> Result<bool, Failure> {

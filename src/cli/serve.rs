@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{app::App, config::Config, telemetry};
 
 pub(super) async fn run(config: &Config) -> Result<(), Failure> {
@@ -25,14 +25,10 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 /// Not to the log: whoever reads it there could use it.
-#[expect(clippy::print_stdout, reason = "this is what the console is to be told")]
 pub(super) fn invite(link: &str) {
-    println!(
-        "Nobody can sign in to the admin panel yet. Make the first account with this link; it is good once, for an hour:"
-    );
-    println!();
-    println!("  {link}");
-    println!();
+    say(&format!(
+        "Nobody can sign in to the admin panel yet. Make the first account with this link; it is good once, for an hour:\n\n  {link}\n"
+    ));
 }
 
 /// Is cancelled at SIGTERM or SIGINT. At a second one the program ends at once.

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, hmac};
 
 use super::{
-    Directory, Error, Finding, PasswordCheck, Refused, ResetOptions, Rule, Verdict, matching::the_one_meant,
+    Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, Rule, Seen, Verdict,
+    matching::the_one_meant,
 };
 use crate::domain::{
     account::{Account, AccountKey, AccountKind, Domain, DomainName, LogonName, ObjectGuid},
@@ -103,6 +104,14 @@ const fn sample(
 pub const SAMPLE_ADMINISTRATOR: (&str, &str) = ("admin", "DEMO");
 /// The SID of the group that the administrator is in.
 pub const SAMPLE_ADMINISTRATORS: &str = "S-1-5-21-1001-1002-1003-512";
+
+/// The groups of each sample domain, by name: the last part of the SID or all of it, the name, the description.
+const SAMPLE_GROUPS: [(&str, &str, &str); 4] = [
+    ("S-1-5-32-544", "Administrators", "Members have complete access to the domain"),
+    ("512", "Domain Admins", "Designated administrators of the domain"),
+    ("513", "Domain Users", "All domain users"),
+    ("S-1-5-32-545", "Users", "Everyone who may log on"),
+];
 
 /// Everyone in the demo. The numbers are from the range Ofcom keeps for drama.
 pub const SAMPLE_USERS: &[SampleUser] = &[
@@ -425,6 +434,26 @@ impl Directory for DemoDirectory {
         Ok(self.records().iter().map(|record| record.guid).collect())
     }
 
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
+        let domain_sid = domain_sid(&self.domain);
+        let netbios = self.domain.netbios.to_lowercase();
+        let groups = SAMPLE_GROUPS.iter().map(|(sid, name, description)| Group {
+            sid: if sid.starts_with("S-") { (*sid).to_owned() } else { format!("{domain_sid}-{sid}") },
+            name: (*name).to_owned(),
+            description: (*description).to_owned(),
+            distinguished_name: format!("CN={name},CN=Users,DC={netbios},DC=example"),
+        });
+        let is_wanted = |group: &Group| match wanted {
+            Groups::Named(part) => {
+                let part = part.to_lowercase();
+                let texts = [&group.name, &group.description];
+                !part.is_empty() && texts.iter().any(|text| text.to_lowercase().contains(&part))
+            }
+            Groups::WithSid(sid) => group.sid.eq_ignore_ascii_case(sid),
+        };
+        Ok(groups.filter(is_wanted).collect())
+    }
+
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
         let check = self.with_record(account, |record, now| {
             Ok(match self.compare(record, password, now) {
@@ -483,6 +512,14 @@ impl Directory for DemoDirectory {
             release(record);
             Ok(())
         })
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        Ok(self.domain.clone())
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -31,6 +31,10 @@ pub trait Directory: Send + Sync + 'static {
     /// managed service accounts are not. All of them or an error: never a part.
     async fn list(&self) -> Result<Vec<ObjectGuid>, Error>;
 
+    /// The security groups that are looked for, by name, at most [`Group::MOST`]. Nested ones and those that every
+    /// controller has are among them.
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error>;
+
     /// Whether this is the account's password. A wrong one counts towards the lockout in the directory.
     /// The check runs on a connection of its own and never leaves an identity behind. It is made once: after
     /// [`Error::Unavailable`] a wrong password may still have been counted.
@@ -53,6 +57,39 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Looks at connection, certificate, service account and rights, for `regain check`: one finding a line.
     async fn examine(&self) -> Vec<Finding>;
+
+    /// Which controllers there are and what certificates they show, before anybody is trusted with a password.
+    async fn survey(&self) -> Result<Vec<Seen>, Error>;
+
+    /// The domain's names as the directory itself has them.
+    async fn names(&self) -> Result<Domain, Error>;
+}
+
+/// Which groups are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Groups<'a> {
+    /// Those that have this in their name or description, in whatever case; nothing finds nothing.
+    Named(&'a str),
+    /// The one of this SID.
+    WithSid(&'a str),
+}
+
+/// A security group, as those see it who choose one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// The SID: what is kept of it.
+    pub sid: String,
+    /// sAMAccountName.
+    pub name: String,
+    /// What it is for, in the words of those who made it.
+    pub description: String,
+    /// Where it is.
+    pub distinguished_name: String,
+}
+
+impl Group {
+    /// The most that are shown of a search.
+    pub const MOST: usize = 50;
 }
 
 /// What a check of a password told. All but the last two prove that the password is right.
@@ -139,6 +176,34 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What is wrong in words and how to mend it, or what was found.
     pub text: String,
+}
+
+/// A controller, as it looks from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// `dc1.corp.example:636`.
+    pub controller: String,
+    /// Its certificate and those above it, as it shows them.
+    pub chain: Vec<Certificate>,
+    /// How that stands, in words.
+    pub finding: Finding,
+}
+
+/// A certificate that a controller shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// When it ends.
+    pub ends: String,
+    /// SHA-256 of all of it, as two hexadecimal digits each with colons between them.
+    pub fingerprint: String,
+    /// Whether it may issue others.
+    pub is_authority: bool,
+    /// All of it, in PEM.
+    pub pem: String,
 }
 
 /// How a thing stands.

@@ -4,7 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{account::AccountKey, clock::Timestamp, enrollment::App, slow_hash::SlowHash};
+use super::{
+    account::{Account, AccountKey},
+    clock::Timestamp,
+    enrollment::{App, Passkey},
+    flow::Challenge,
+    slow_hash::SlowHash,
+};
 
 /// What someone may do in the panel. A greater one may all that a lesser one may.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -59,8 +65,14 @@ impl LocalAdmin {
 /// An administrator's second factor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SecondFactor {
-    /// The authenticator app.
+    /// The name of its owner when last seen, for showing only.
+    #[serde(default)]
+    pub name: String,
+    /// The authenticator app: the way that needs no script, and is always there.
     pub app: App,
+    /// The passkeys, in the order in which they were added.
+    #[serde(default)]
+    pub passkeys: Vec<Passkey>,
 }
 
 /// A link that lets its finder make the account of Regain itself, once.
@@ -75,6 +87,30 @@ pub struct SetupLink {
 impl SetupLink {
     /// So long a link is good.
     pub const LIFE: Duration = Duration::from_secs(60 * 60);
+}
+
+/// A link by which someone who may use the panel sets up their first second factor, once. It opens nothing without their
+/// password.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Invitation {
+    /// For whom, as `CORP\mary` or `mary@corp.example`; `None` for whoever may use the panel.
+    pub name: Option<String>,
+    /// Who made it.
+    pub by: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl Invitation {
+    /// So long it is good.
+    pub const LIFE: Duration = Duration::from_secs(60 * 60);
+
+    /// Whether that account is meant.
+    pub fn is_for(&self, account: &Account) -> bool {
+        let Some(name) = self.name.as_deref().map(str::to_lowercase) else { return true };
+        let names = [Some(account.qualified_name()), account.user_principal_name.clone()];
+        names.into_iter().flatten().any(|own| own.to_lowercase() == name)
+    }
 }
 
 /// A session of the panel.
@@ -100,6 +136,15 @@ pub struct AdminSession {
     pub checked_at: Timestamp,
     /// From where.
     pub address: IpAddr,
+    /// The hash of the token of the invitation they came by.
+    #[serde(default)]
+    pub invitation: Option<[u8; 32]>,
+    /// What a passkey is to sign, once.
+    #[serde(default)]
+    pub asked: Option<Challenge>,
+    /// What a new passkey is to be made for.
+    #[serde(default)]
+    pub adding: Option<Challenge>,
 }
 
 /// How far someone has come who signs in.

@@ -40,6 +40,8 @@ pub enum Action {
     Message,
     /// Someone signed in to the admin panel.
     SignIn,
+    /// Someone's way into the admin panel was changed: an invitation, a second factor, a session.
+    Access,
     /// A setting was changed.
     Setting,
     /// The program started.

@@ -45,6 +45,9 @@ pub struct Tally {
     pub starts: u32,
     /// When that hour began.
     pub starts_since: Option<Timestamp>,
+    /// Whether it was written down that a try was held up since the last one that was not.
+    #[serde(default)]
+    pub held_up_told: bool,
     /// When anything was last counted.
     pub touched_at: Option<Timestamp>,
 }
@@ -126,6 +129,7 @@ impl Tally {
         }
         self.wrong_codes += 1;
         self.wrong_code_at = Some(now);
+        self.held_up_told = false;
     }
 
     /// Gives one try back: the code was not the one to blame.
@@ -170,6 +174,7 @@ impl Tally {
 
         self.wrong_passwords += 1;
         self.wrong_password_at = Some(now);
+        self.held_up_told = false;
         Allowance::Granted
     }
 
@@ -177,6 +182,11 @@ impl Tally {
     pub fn forgive_passwords(&mut self) {
         self.wrong_passwords = 0;
         self.wrong_password_at = None;
+    }
+
+    /// Notes that a try is held up; true for the first in a row, the only one that is written down.
+    pub const fn tell_held_up(&mut self) -> bool {
+        !std::mem::replace(&mut self.held_up_told, true)
     }
 
     /// Gives one try back: the directory did not look at the password.
@@ -279,6 +289,16 @@ mod tests {
                 (0..50).filter(|_| tally.spend_password(None, threshold, NOW) == Allowance::Granted).count();
             assert_eq!(granted, tries, "threshold {threshold}");
         }
+    }
+
+    #[test]
+    fn of_tries_that_are_held_up_in_a_row_the_first_is_told() {
+        let mut tally = Tally::default();
+        while tally.spend_password(None, 5, NOW) == Allowance::Granted {}
+        assert!(tally.tell_held_up() && !tally.tell_held_up());
+        let later = NOW + PASSWORD_WINDOW + Duration::from_secs(1);
+        while tally.spend_password(None, 5, later) == Allowance::Granted {}
+        assert!(tally.tell_held_up() && !tally.tell_held_up());
     }
 
     #[test]

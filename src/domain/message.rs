@@ -43,6 +43,8 @@ pub enum Topic {
     AdminAccess,
     /// As many text messages were sent as may be.
     TextMessageCap,
+    /// Sent on request, to see whether it arrives.
+    Trial,
     /// Not enrolled yet.
     EnrollReminder,
     /// The password is about to run out.
@@ -51,7 +53,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -66,6 +68,7 @@ impl Topic {
         Self::Methods,
         Self::AdminAccess,
         Self::TextMessageCap,
+        Self::Trial,
         Self::EnrollReminder,
         Self::ExpiryReminder,
     ];
@@ -74,7 +77,15 @@ impl Topic {
     pub const fn of(action: Action, outcome: Outcome) -> Option<Self> {
         Some(match (action, outcome) {
             (_, Outcome::Intent)
-            | (Action::Start | Action::Message | Action::CodeSent | Action::Setting | Action::SignIn, _)
+            | (
+                Action::Start
+                | Action::Message
+                | Action::CodeSent
+                | Action::Setting
+                | Action::SignIn
+                | Action::Access,
+                _,
+            )
             | (Action::Lockout | Action::Methods, Outcome::Failure) => {
                 return None;
             }
@@ -108,6 +119,7 @@ impl Topic {
             Self::Methods => "methods",
             Self::AdminAccess => "admin_access",
             Self::TextMessageCap => "text_message_cap",
+            Self::Trial => "trial",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
         }
@@ -122,14 +134,14 @@ impl Topic {
 
     /// Whether it is for those who run this, and not for the person it is about.
     pub const fn is_alarm(self) -> bool {
-        matches!(self, Self::TextMessageCap)
+        matches!(self, Self::TextMessageCap | Self::Trial)
     }
 
     /// The folder of its templates.
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Code | Self::Confirmation => "code",
-            Self::TextMessageCap => "alarm",
+            Self::TextMessageCap | Self::Trial => "alarm",
             other => other.as_str(),
         }
     }

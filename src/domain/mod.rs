@@ -23,6 +23,7 @@ pub mod permission;
 pub mod refusal;
 pub mod reminder;
 pub mod secret;
+pub mod set_up;
 pub mod sheet;
 pub mod slow_hash;
 pub mod totp;

@@ -16,6 +16,8 @@ pub enum Refusal {
     NotPermitted,
     AdminNotPermitted,
     SetupLinkVoid,
+    InvitationVoid,
+    SecondFactorMissing,
     RegainLockout,
     CodeUndeliverable,
     CodeTriesSpent { seconds: u64 },
@@ -28,6 +30,7 @@ pub enum Refusal {
     MenuItemHidden,
     HostUnknown,
     NotFound,
+    NotSetUp,
     MethodUnknown,
 }
 
@@ -44,6 +47,8 @@ impl Refusal {
             Self::NotPermitted => "not_permitted",
             Self::AdminNotPermitted => "admin_not_permitted",
             Self::SetupLinkVoid => "setup_link_void",
+            Self::InvitationVoid => "invitation_void",
+            Self::SecondFactorMissing => "second_factor_missing",
             Self::RegainLockout => "regain_lockout",
             Self::CodeUndeliverable => "code_undeliverable",
             Self::CodeTriesSpent { .. } => "code_tries_spent",
@@ -56,6 +61,7 @@ impl Refusal {
             Self::MenuItemHidden => "menu_item_hidden",
             Self::HostUnknown => "host_unknown",
             Self::NotFound => "not_found",
+            Self::NotSetUp => "not_set_up",
             Self::MethodUnknown => "method_unknown",
         }
     }

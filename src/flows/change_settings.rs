@@ -3,26 +3,29 @@
 //!
 //! Old and new value of each are in the audit log, in the batch of the change; of a secret only that it was changed.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc};
 
 use toml::{Table, Value};
 
 use super::{Error, Services};
 use crate::{
     domain::{
-        admin::LocalAdmin,
+        account::DomainName,
+        admin::{AdminId, LocalAdmin, Role},
         audit::{Action, Event, Outcome},
     },
     settings::{Fault, Settings, Shape, Tab, layers},
     store::{self, ChangedTab, SettingsVersion, seal},
 };
 
-/// The most bytes that can be kept of one tab; its sealed secrets need room besides.
-const LARGEST_TAB: usize = store::engine::MAXIMUM_VALUE - 8 * 1024;
+/// The most bytes that can be kept of one tab, as it is written.
+const LARGEST_TAB: usize = store::engine::MAXIMUM_VALUE - 256;
 
 /// Who changes settings.
 #[derive(Debug, Clone)]
 pub struct Editor {
+    /// Who it is; `None` for the program itself and who has its console.
+    pub who: Option<AdminId>,
     /// The name in the audit log.
     pub name: String,
     /// From where.
@@ -32,12 +35,19 @@ pub struct Editor {
 }
 
 /// A change to one setting.
-#[derive(Debug)]
 pub struct Edit {
-    /// The key within the settings: `security.idle_timeout_seconds`.
+    /// The key within the settings: `security.idle_timeout_seconds`, `domain.0.controllers`; `domain.0` only to take
+    /// that one out.
     pub key: String,
     /// The new value; `None` for the default.
     pub value: Option<Value>,
+}
+
+impl fmt::Debug for Edit {
+    /// Without the value: it may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Edit").field(&self.key).finish()
+    }
 }
 
 /// What became of a change.
@@ -61,6 +71,7 @@ pub async fn load(services: &Services) -> Result<(u64, Table), Error> {
         let table: Table = text.parse().map_err(|_| unreadable(field.key))?;
         changed.extend(table);
     }
+    layers::take_out_for_the_file(&mut changed);
     layers::each_secret(&mut changed, &mut |key, secret| {
         let opened = seal::open(&services.keys.settings, key.as_bytes(), secret)?;
         *secret = String::from_utf8(opened.to_vec()).map_err(|_| unreadable(key))?;
@@ -99,44 +110,27 @@ pub async fn change(
     if version != seen {
         return Ok(Change::Conflict);
     }
-    let mut after = before.clone();
-    let mut faults = Vec::new();
-    for edit in &edits {
-        let key = format!("settings.{}", edit.key);
-        let Some(field) = layers::field(&edit.key) else {
-            faults.push(Fault::new(&key, "there is no such setting"));
-            continue;
-        };
-        if matches!(field.shape, Shape::Section(_) | Shape::Sections(_)) || layers::is_for_the_file(&edit.key)
-        {
-            faults.push(Fault::new(&key, "can be set in the configuration only"));
-        } else if layers::find(&services.fixed.table, &edit.key).is_some() {
-            faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
-        } else {
-            // Set to the default is not set: a later default holds then.
-            let value = edit.value.clone().filter(|value| Some(value) != (field.default)().as_ref());
-            layers::set(&mut after, &edit.key, value);
-        }
-    }
-    faults.extend(secrets_elsewhere(services, &before, &after, &edits));
-    if !leaves_someone(services, &before, &after).await? {
-        let text =
-            "would leave nobody who can open this page: keep a group, or make the panel's own account first";
-        faults.push(Fault::new("settings.admin.administrators", text));
-    }
-    let settings = match Settings::of_layers(&after, &services.fixed.table) {
-        Ok(settings) if faults.is_empty() => settings,
-        Ok(_) => return Ok(Change::Wrong(faults)),
+    let (draft, mut faults) = drafted(services, &before, &edits);
+    let settings = match draft.settings {
+        Ok(settings) => settings,
         Err(more) => {
             faults.extend(more);
             return Ok(Change::Wrong(faults));
         }
     };
-    let keys: Vec<String> = edits
+    let after = draft.table;
+    if ["admin", "domain"].iter().any(|tab| before.get(*tab) != after.get(*tab)) {
+        faults.extend(shuts_out(services, editor, &settings).await?);
+    }
+    if !faults.is_empty() {
+        return Ok(Change::Wrong(faults));
+    }
+    let mut keys: Vec<String> = edits
         .into_iter()
         .map(|edit| edit.key)
         .filter(|key| layers::find(&before, key) != layers::find(&after, key))
         .collect();
+    keys.dedup();
     if keys.is_empty() {
         return Ok(Change::Made(keys));
     }
@@ -148,11 +142,15 @@ pub async fn change(
             Err(text) => return Ok(Change::Wrong(vec![Fault::new("settings.domain", text)])),
         }
     };
-    let kept = |tab: &Value| toml::to_string(tab).map_or(0, |text| text.len());
-    if let Some((tab, _)) = after.iter().find(|(_, tab)| kept(tab) > LARGEST_TAB) {
+    let mut tabs: Vec<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    tabs.sort_unstable();
+    tabs.dedup();
+    let tabs: Vec<_> =
+        tabs.into_iter().map(|tab| written(services, &after, tab)).collect::<Result<_, _>>()?;
+    if let Some((tab, _)) = tabs.iter().find(|(_, text)| text.len() > LARGEST_TAB) {
         return Ok(Change::Wrong(vec![Fault::new(&format!("settings.{tab}"), "is too long altogether")]));
     }
-    if !keep(services, editor, version, (&before, &after), &keys).await? {
+    if !keep(services, editor, version, (&before, &after), &keys, tabs).await? {
         return Ok(Change::Conflict);
     }
     if let Some(directories) = directories {
@@ -160,6 +158,68 @@ pub async fn change(
     }
     services.settings.store(Arc::new(settings));
     Ok(Change::Made(keys))
+}
+
+/// Settings as they would be.
+struct Draft {
+    table: Table,
+    settings: Result<Settings, Vec<Fault>>,
+}
+
+/// What edits would make of what was changed so far, and what may not be changed so.
+fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<Fault>) {
+    let mut table = before.clone();
+    let mut faults = Vec::new();
+    for edit in edits {
+        let key = format!("settings.{}", edit.key);
+        let Some(field) = layers::field(&edit.key) else {
+            faults.push(Fault::new(&key, "there is no such setting"));
+            continue;
+        };
+        let is_one_taken_out =
+            matches!(field.shape, Shape::Sections(_)) && edit.key != field.key && edit.value.is_none();
+        let is_section = matches!(field.shape, Shape::Section(_) | Shape::Sections(_));
+        if (is_section && !is_one_taken_out) || layers::is_for_the_file(&edit.key) {
+            faults.push(Fault::new(&key, "can be set in the configuration only"));
+        } else if services.fixed.source(&edit.key).is_some() {
+            faults.push(Fault::new(&key, "is fixed by the configuration and can't be changed here"));
+        } else {
+            // Set to the default is not set: a later default holds then.
+            let value = edit.value.clone().filter(|value| Some(value) != (field.default)().as_ref());
+            layers::set(&mut table, &edit.key, value);
+        }
+    }
+    faults.extend(secrets_elsewhere(services, before, &table, edits));
+    let settings = Settings::of_layers(&table, &services.fixed.table);
+    (Draft { table, settings }, faults)
+}
+
+/// The settings that edits would make, without making them: to try them out.
+pub async fn preview(services: &Services, edits: &[Edit]) -> Result<Result<Settings, Vec<Fault>>, Error> {
+    let (_, before) = load(services).await?;
+    let (draft, mut faults) = drafted(services, &before, edits);
+    Ok(match draft.settings {
+        Ok(settings) if faults.is_empty() => Ok(settings),
+        Ok(_) => Err(faults),
+        Err(more) => {
+            faults.extend(more);
+            Err(faults)
+        }
+    })
+}
+
+/// A tab as it is kept: its secrets sealed.
+fn written(services: &Services, after: &Table, tab: &str) -> Result<(String, String), Error> {
+    let mut table = Table::new();
+    if let Some(value) = after.get(tab) {
+        table.insert(tab.to_owned(), value.clone());
+    }
+    layers::each_secret(&mut table, &mut |key, secret| {
+        *secret = seal::seal(&services.keys.settings, key.as_bytes(), secret.as_bytes())?;
+        Ok::<(), Error>(())
+    })?;
+    let text = toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok((tab.to_owned(), text))
 }
 
 /// Secrets that would be sent to another place than before, without being given anew: whoever changes the place would
@@ -175,39 +235,62 @@ pub(super) fn secrets_elsewhere(
         layers::lay_over(&mut table, &services.fixed.table);
         table
     };
-    let (before, after) = (whole(before), whole(after));
-    let faults = layers::SENT_TO.iter().filter_map(|(secret, places)| {
+    let (before, mut after) = (whole(before), whole(after));
+    let mut secrets = Vec::new();
+    let Ok(()) = layers::each_secret(&mut after, &mut |key, _| {
+        secrets.push(key.to_owned());
+        Ok::<(), Infallible>(())
+    });
+    let faults = secrets.into_iter().filter_map(|secret| {
+        let places = layers::places_of(&secret);
         let place =
             places.iter().find(|place| layers::find(&before, place) != layers::find(&after, place))?;
-        layers::find(&after, secret)?;
-        if services.fixed.source(secret).is_some() {
+        if stays_as_it_was(&before, &after, &secret) {
+            return None;
+        }
+        if services.fixed.source(&secret).is_some() {
             let text = format!("can be set in the configuration only, as long as {secret} is set there");
             return Some(Fault::new(&format!("settings.{place}"), text));
         }
-        let is_given = edits.iter().any(|edit| edit.key == *secret && edit.value.is_some());
+        let is_given = edits.iter().any(|edit| edit.key == secret && edit.value.is_some());
         let text = "has to be given again: it would be sent to another place than before";
         (!is_given).then(|| Fault::new(&format!("settings.{secret}"), text))
     });
     faults.collect()
 }
 
-/// Whether a group of administrators stays, or there is the account of Regain itself.
-async fn leaves_someone(services: &Services, before: &Table, after: &Table) -> Result<bool, Error> {
-    const KEY: &str = "admin.administrators";
-    let groups = |table: &Table| {
-        let groups = layers::find(table, KEY).and_then(Value::as_array);
-        groups.map(|groups| groups.iter().filter_map(Value::as_str).map(str::to_ascii_uppercase).collect())
-    };
-    let (before, after): (Vec<_>, Vec<_>) =
-        (groups(before).unwrap_or_default(), groups(after).unwrap_or_default());
-    if before.is_empty()
-        || before == after
-        || services.fixed.source(KEY).is_some()
-        || before.iter().any(|group| after.contains(group))
-    {
-        return Ok(true);
+/// Whether the section of a secret is one that was there before, at another place of its list.
+fn stays_as_it_was(before: &Table, after: &Table, secret: &str) -> bool {
+    let mut parts = secret.split('.');
+    let (Some(list), Some(number)) = (parts.next(), parts.next()) else { return false };
+    let section = layers::find(after, &format!("{list}.{number}"));
+    let known = before.get(list).and_then(Value::as_array);
+    section.is_some_and(|section| known.is_some_and(|known| known.contains(section)))
+}
+
+/// What keeps the editor from opening the panel under new settings: nobody shuts themselves out by a slip of the hand.
+async fn shuts_out(services: &Services, editor: &Editor, settings: &Settings) -> Result<Vec<Fault>, Error> {
+    let mut faults = Vec::new();
+    if let Some(address) = editor.address.filter(|address| !settings.admin.is_open_to(*address)) {
+        let text = format!("would leave out the address that you come from: {address}");
+        faults.push(Fault::new("settings.admin.addresses", text));
     }
-    Ok(services.store.find::<LocalAdmin>(&()).await?.is_some())
+    let Some(AdminId::Account(key)) = &editor.who else { return Ok(faults) };
+    if services.store.find::<LocalAdmin>(&()).await?.is_some() {
+        return Ok(faults);
+    }
+    let named = settings.domain.iter().any(|domain| DomainName::new(&domain.dns_name) == key.domain);
+    if !named && !services.settings.load().domain.is_empty() {
+        let text = "would take out the domain of your own account: make the panel's own account first";
+        faults.push(Fault::new("settings.domain", text));
+        return Ok(faults);
+    }
+    let account = services.directory(&key.domain)?.load(key.guid).await?;
+    if account.and_then(|account| settings.admin.role(&account)) != Some(Role::Administrator) {
+        let text = "would leave you out: keep a group that you are in, or make the panel's own account first";
+        faults.push(Fault::new("settings.admin.administrators", text));
+    }
+    Ok(faults)
 }
 
 /// Writes what was changed, with its events; false if somebody else was faster.
@@ -217,6 +300,7 @@ async fn keep(
     version: u64,
     (before, after): (&Table, &Table),
     keys: &[String],
+    tabs: Vec<(String, String)>,
 ) -> Result<bool, Error> {
     let store = &services.store;
     let counted = store.find::<SettingsVersion>(&()).await?;
@@ -224,20 +308,8 @@ async fn keep(
         return Ok(false);
     }
     let mut batch = store.batch().write(&(), counted.as_ref(), &SettingsVersion(version + 1));
-    let mut tabs: Vec<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
-    tabs.sort_unstable();
-    tabs.dedup();
-    for tab in tabs {
-        let mut table = Table::new();
-        if let Some(value) = after.get(tab) {
-            table.insert(tab.to_owned(), value.clone());
-        }
-        layers::each_secret(&mut table, &mut |key, secret| {
-            *secret = seal::seal(&services.keys.settings, key.as_bytes(), secret.as_bytes())?;
-            Ok::<(), Error>(())
-        })?;
-        let text = toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))?;
-        batch = batch.put(&tab.to_owned(), &ChangedTab(text));
+    for (tab, text) in tabs {
+        batch = batch.put(&tab, &ChangedTab(text));
     }
     for key in keys {
         batch = batch.event(&Event {
@@ -267,8 +339,12 @@ const LONGEST: usize = 2000;
 /// A change for the audit log: `security.idle_timeout_seconds: 300 → 600`; of a list what came and what went.
 pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
     let Some(field) = layers::field(key) else { return key.to_owned() };
+    let shown = named(key, before, after);
     if field.is_secret() {
-        return format!("{key}: changed");
+        return format!("{shown}: changed");
+    }
+    if matches!(field.shape, Shape::Sections(_)) {
+        return format!("{shown}: removed");
     }
     let value = |table: &Table| layers::find(table, key).cloned().or_else(field.default);
     let (before, after) = (value(before), value(after));
@@ -284,7 +360,20 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
             |value: Option<Value>| value.map_or_else(|| "not set".to_owned(), |value| value.to_string());
         format!("{} → {}", short(&text(before)), short(&text(after)))
     };
-    format!("{key}: {}", short(&change))
+    format!("{shown}: {}", short(&change))
+}
+
+/// `domain.0.controllers` → `domain.corp.example.controllers`: numbers change when one is taken out.
+fn named(key: &str, before: &Table, after: &Table) -> String {
+    let mut parts = key.splitn(3, '.');
+    let (Some(list), Some(number)) = (parts.next(), parts.next()) else { return key.to_owned() };
+    let name = format!("{list}.{number}.dns_name");
+    let is_taken_out = parts.clone().next().is_none();
+    let tables = if is_taken_out { [before, after] } else { [after, before] };
+    match tables.iter().find_map(|table| layers::find(table, &name)?.as_str()) {
+        Some(name) => [list, name].into_iter().chain(parts).collect::<Vec<_>>().join("."),
+        None => key.to_owned(),
+    }
 }
 
 /// On one line, and not too long.

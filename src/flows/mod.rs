@@ -3,6 +3,7 @@
 //! Every step that writes is one durable batch of the store, with its audit event in it. What was proved is kept in
 //! the flow's step, which only the function that did the proving can set.
 
+pub mod access;
 pub mod answer;
 pub mod attempt;
 pub mod change;
@@ -16,13 +17,16 @@ pub mod identify;
 pub mod import;
 pub mod methods;
 pub mod outbox;
+pub mod panel_passkeys;
 pub mod prove;
 pub mod remind;
 pub mod reset;
 pub mod session;
+pub mod set_up;
 pub mod settle;
 pub mod sign_in;
 pub mod transfer;
+pub mod try_out;
 pub mod unlock;
 pub mod view;
 mod write;

@@ -422,15 +422,14 @@ pub(super) fn tell_of_access<'a>(
     services: &Services,
     batch: Batch<'a>,
     account: &AccountKey,
-    (name, source_ip): (&str, IpAddr),
+    (name, source_ip): (&str, Option<IpAddr>),
 ) -> Batch<'a> {
     let settings = services.settings.load();
     if !services.notifier.delivers(&settings, Channel::Mail) {
         return batch;
     }
     let user = name.rsplit('\\').next().unwrap_or_default().to_owned();
-    let concern =
-        Concern { account: account.clone(), user, topic: Topic::AdminAccess, source_ip: Some(source_ip) };
+    let concern = Concern { account: account.clone(), user, topic: Topic::AdminAccess, source_ip };
     alert(batch, concern, services.now(), (None, None))
 }
 

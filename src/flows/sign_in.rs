@@ -7,20 +7,22 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Error, Services, answer, attempt, identify::Identified, note, outbox, random, session::SessionId,
+    Error, Services, access::Invited, answer, attempt, identify::Identified, note, outbox, panel_passkeys,
+    random, session::SessionId,
 };
 use crate::{
     directory::PasswordCheck,
     domain::{
-        account::{AccountKey, DomainName},
-        admin::{AdminId, AdminSession, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
+        account::{Account, DomainName},
+        admin::{AdminId, AdminSession, Invitation, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
         code::Code,
         enrollment::App,
         field::{Field, Problem, Problems},
+        flow::Challenge,
         lockout::{Allowance, Subject, Tally},
-        network::network_of,
+        network::{network_of, site_of},
         refusal::Refusal,
         secret::Password,
         slow_hash::SlowHash,
@@ -65,11 +67,12 @@ pub enum Standing {
     Signed(Admin),
 }
 
-/// Makes a link for the console, if nobody could sign in yet: the token in it.
+/// Makes a link for the console, if nobody could sign in yet, neither as Regain itself nor with a second factor: the
+/// token in it.
 pub async fn invite(services: &Services) -> Result<Option<String>, Error> {
-    let settings = services.settings.load_full();
-    let is_open =
-        settings.admin.administrators.is_empty() && services.store.find::<LocalAdmin>(&()).await?.is_none();
+    let store = &services.store;
+    let is_open = store.find::<LocalAdmin>(&()).await?.is_none()
+        && store.page::<SecondFactor>(None, 1).await?.is_empty();
     if is_open { make_link(services).await.map(Some) } else { Ok(None) }
 }
 
@@ -88,11 +91,21 @@ pub fn draw_link() -> Result<(String, String), Error> {
 
 /// Takes up a link that was made on the console.
 pub async fn adopt_link(services: &Services, hash: &str) -> Result<(), Error> {
-    let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| hash.try_into().ok());
-    let hash = hash.ok_or_else(|| Error::Internal("it is not one of Regain's".into()))?;
+    let hash = read_hash(hash)?;
     let link = SetupLink { hash, until: services.now() + SetupLink::LIFE };
     services.store.batch().put(&(), &link).commit().await?;
     Ok(())
+}
+
+/// What [`draw_link`] gave for it.
+pub(super) fn read_hash(hash: &str) -> Result<[u8; 32], Error> {
+    let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| hash.try_into().ok());
+    hash.ok_or_else(|| Error::Internal("it is not one of Regain's".into()))
+}
+
+/// The hash of the token in a link, if it could be one.
+pub(super) fn hash_of(token: &str) -> Option<[u8; 32]> {
+    URL_SAFE_NO_PAD.decode(token).ok().map(|token| sha256(&token))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -103,21 +116,21 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The link that the token is of, if it is good.
 async fn link(services: &Services, token: &str) -> Result<Option<Found<SetupLink>>, Error> {
-    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return Ok(None) };
-    let hash = sha256(&token);
+    let Some(hash) = hash_of(token) else { return Ok(None) };
     let link = services.store.find::<SetupLink>(&()).await?;
     Ok(link.filter(|link| verify_slices_are_equal(&link.hash, &hash).is_ok() && link.until > services.now()))
 }
 
 /// The secret of the app of an account, which gets one if it has none: for a demonstration.
-pub async fn demonstrate(services: &Services, account: &AccountKey) -> Result<TotpSecret, Error> {
-    let who = AdminId::Account(account.clone());
+pub async fn demonstrate(services: &Services, account: &Account) -> Result<TotpSecret, Error> {
+    let who = AdminId::Account(account.key.clone());
     let sealed = match services.store.find::<SecondFactor>(&who).await? {
         Some(known) => known.into_inner().app.sealed,
         None => {
             let sealed = new_secret(services, &who)?;
             let app = App { sealed: sealed.clone(), added_at: services.now(), last_step: 0 };
-            services.store.batch().write(&who, None, &SecondFactor { app }).commit().await?;
+            let factor = SecondFactor { name: account.qualified_name(), app, passkeys: Vec::new() };
+            services.store.batch().write(&who, None, &factor).commit().await?;
             sealed
         }
     };
@@ -148,13 +161,14 @@ pub async fn set_up(
     let admin = LocalAdmin { name: name.clone(), hash, made_at: services.now() };
     let sealed = new_secret(services, &AdminId::Local)?;
     let stage = Stage::NewLocal { admin, sealed, link: link.hash };
-    begin(services, (AdminId::Local, name, Role::Administrator), stage, address).await.map(Next::On)
+    let who = (AdminId::Local, name, Role::Administrator);
+    begin(services, who, (stage, None, None), address).await.map(Next::On)
 }
 
 async fn begin(
     services: &Services,
     (who, name, role): (AdminId, String, Role),
-    stage: Stage,
+    (stage, invitation, asked): (Stage, Option<[u8; 32]>, Option<Challenge>),
     address: IpAddr,
 ) -> Result<SessionId, Error> {
     let now = services.now();
@@ -170,6 +184,9 @@ async fn begin(
         local_made_at: None,
         checked_at: now,
         address,
+        invitation,
+        asked,
+        adding: None,
     };
     services.store.batch().insert(&session.hash(), &record).commit().await?;
     Ok(session)
@@ -181,7 +198,7 @@ fn new_secret(services: &Services, who: &AdminId) -> Result<String, Error> {
 }
 
 /// Where the secret of an administrator's app belongs.
-fn place(who: &AdminId) -> Vec<u8> {
+pub(super) fn place(who: &AdminId) -> Vec<u8> {
     match who {
         AdminId::Local => b"admin\0".to_vec(),
         AdminId::Account(key) => {
@@ -208,10 +225,15 @@ fn subject(services: &Services, who: &AdminId) -> Subject {
     counted_as(services, &place(who))
 }
 
-/// Under what wrong passwords of the account of Regain itself are counted: by where they come from. Counted all together,
-/// a stranger could keep its owner out on the day it is needed.
-fn door(services: &Services, address: IpAddr) -> Subject {
-    counted_as(services, network_of(address).to_string().as_bytes())
+/// Under what wrong passwords of the account of Regain itself are counted, each with its threshold: by where they come
+/// from, and more of them by the site that is a part of. Counted all together, a stranger could keep its owner out on
+/// the day it is needed.
+fn doors(services: &Services, address: IpAddr) -> [(Subject, u32); 2] {
+    let site = format!("site {}", site_of(address));
+    [
+        (counted_as(services, network_of(address).to_string().as_bytes()), 5),
+        (counted_as(services, site.as_bytes()), 22),
+    ]
 }
 
 fn counted_as(services: &Services, what: &[u8]) -> Subject {
@@ -231,18 +253,24 @@ fn event(services: &Services, (name, address): (&str, IpAddr), outcome: Outcome,
         action: Action::SignIn,
         detail: detail.into(),
         source_ip: Some(address),
-        source_user: Some(name.chars().filter(|c| !c.is_control()).take(256).collect()),
+        source_user: Some(name.chars().filter(|c| !c.is_control()).take(256).collect())
+            .filter(|name: &String| !name.is_empty()),
         account: None,
         reference: None,
     }
+}
+
+/// Writes down that someone came by a link that was not good.
+pub async fn note_refused_link(services: &Services, address: IpAddr, refusal: Refusal) {
+    note(services, event(services, ("", address), Outcome::Failure, refusal.code()), None).await;
 }
 
 fn wrong_password() -> Next {
     Next::Wrong(Problems::of(Field::Password, Problem::NameOrPasswordWrong))
 }
 
-/// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait; the account
-/// is never locked.
+/// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait, after twenty
+/// all of its site; the account is never locked.
 pub async fn enter_local(
     services: &Services,
     address: IpAddr,
@@ -250,13 +278,22 @@ pub async fn enter_local(
     password: Password,
 ) -> Result<Next, Error> {
     let admin = services.store.find::<LocalAdmin>(&()).await?.map(Found::into_inner);
-    let subject = door(services, address);
-    let _turn = services.turns.of(&subject).await;
+    let doors = doors(services, address);
+    let _turn = services.turns.of(&doors[0].0).await;
     let now = services.now();
-    let spent = attempt::count(services, &subject, |tally| tally.spend_password(None, 5, now)).await?;
-    if let Allowance::Wait(wait) = spent {
-        note(services, event(services, (name, address), Outcome::Failure, "rate_limited"), None).await;
-        return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
+    for (subject, threshold) in &doors {
+        let spend = |tally: &mut Tally| {
+            let spent = tally.spend_password(None, *threshold, now);
+            (spent, spent != Allowance::Granted && tally.tell_held_up())
+        };
+        let (spent, is_first) = attempt::count(services, subject, spend).await?;
+        if let Allowance::Wait(wait) = spent {
+            if is_first {
+                let held_up = event(services, (name, address), Outcome::Failure, "rate_limited");
+                note(services, held_up, None).await;
+            }
+            return Err(Error::Refused(Refusal::RateLimited { seconds: wait.as_secs() }));
+        }
     }
     let is_name = admin.as_ref().is_some_and(|admin| admin.name.eq_ignore_ascii_case(name));
     let hash = admin
@@ -269,7 +306,9 @@ pub async fn enter_local(
         Ok(compared) => compared,
         Err(error) => {
             // Nothing was compared: the try is given back.
-            attempt::count(services, &subject, Tally::refund_password).await?;
+            for (subject, _) in &doors {
+                attempt::count(services, subject, Tally::refund_password).await?;
+            }
             return Err(error);
         }
     };
@@ -278,16 +317,20 @@ pub async fn enter_local(
         note(services, event(services, (name, address), Outcome::Failure, "password"), None).await;
         return Ok(wrong_password());
     };
-    attempt::count(services, &subject, Tally::forgive_passwords).await?;
-    go_on(services, (AdminId::Local, admin.name, Role::Administrator), address).await
+    for (subject, _) in &doors {
+        attempt::count(services, subject, Tally::forgive_passwords).await?;
+    }
+    go_on(services, (AdminId::Local, admin.name, Role::Administrator), None, address).await
 }
 
-/// Takes name and password of an account of a directory. Tries end while two are left until its lockout, as anywhere.
+/// Takes name and password of an account of a directory, which may come by an invitation. Tries end while two are left
+/// until its lockout, as anywhere.
 pub async fn enter(
     services: &Services,
     address: IpAddr,
     who: Identified,
     password: Password,
+    invited: Option<Invited>,
 ) -> Result<Next, Error> {
     let directory = services.directory(&who.domain)?;
     let found = directory.find(&who.name).await?;
@@ -318,16 +361,27 @@ pub async fn enter(
         return Err(Error::Refused(Refusal::AdminNotPermitted));
     };
     let name = account.qualified_name();
-    go_on(services, (AdminId::Account(account.key), name, role), address).await
+    let invited = invited.filter(|invited| invited.invitation.is_for(&account)).map(|invited| invited.hash);
+    go_on(services, (AdminId::Account(account.key), name, role), invited, address).await
 }
 
-/// The password was right.
-async fn go_on(services: &Services, who: (AdminId, String, Role), address: IpAddr) -> Result<Next, Error> {
-    let stage = match services.store.find::<SecondFactor>(&who.0).await? {
-        Some(_) => Stage::Code,
-        None => Stage::NewApp(new_secret(services, &who.0)?),
+/// The password was right. Alone it never lets anybody add the second factor: whoever has found it out could.
+async fn go_on(
+    services: &Services,
+    who: (AdminId, String, Role),
+    invited: Option<[u8; 32]>,
+    address: IpAddr,
+) -> Result<Next, Error> {
+    let next = if let Some(known) = services.store.find::<SecondFactor>(&who.0).await? {
+        (Stage::Code, None, panel_passkeys::ask(services, &known))
+    } else if invited.is_some() {
+        (Stage::NewApp(new_secret(services, &who.0)?), invited, None)
+    } else {
+        let refusal = Refusal::SecondFactorMissing;
+        note(services, event(services, (&who.1, address), Outcome::Failure, refusal.code()), None).await;
+        return Err(Error::Refused(refusal));
     };
-    begin(services, who, stage, address).await.map(Next::On)
+    begin(services, who, next, address).await.map(Next::On)
 }
 
 /// Takes the code of the app: of the one that was set up before, or of the one that is being set up.
@@ -355,7 +409,71 @@ pub async fn confirm(
     let Some(step) = try_code(services, &subject, &found, (&sealed, after), &code).await? else {
         return Ok(Next::Wrong(Problems::of(Field::Code, Problem::AppCodeWrong)));
     };
-    sign(services, session, found, known, (sealed, step), services.now()).await
+    let now = services.now();
+    let before = known.as_deref().filter(|_| found.stage == Stage::Code);
+    let app = App { sealed, added_at: before.map_or(now, |known| known.app.added_at), last_step: step };
+    let passkeys = before.map(|known| known.passkeys.clone()).unwrap_or_default();
+    let factor = SecondFactor { name: found.name.clone(), app, passkeys };
+    sign(services, session, found, known, factor, now).await
+}
+
+/// Takes what a passkey signed, in the place of a code of the app.
+pub async fn confirm_by_passkey(
+    services: &Services,
+    session: &SessionId,
+    who: &AdminId,
+    answer: &str,
+) -> Result<Next, Error> {
+    let subject = subject(services, who);
+    let _turn = services.turns.of(&subject).await;
+    let over = || Error::Refused(Refusal::SessionExpired);
+    let found = services.store.find::<AdminSession>(&session.hash()).await?;
+    let found = found.filter(|found| found.stage == Stage::Code).ok_or_else(over)?;
+    let known = services.store.find::<SecondFactor>(&found.who).await?.ok_or_else(over)?;
+    let Some(factor) = try_passkey(services, &subject, (session, &found), &known, answer).await? else {
+        return Ok(Next::Wrong(Problems::of_form(Problem::PasskeyRefused)));
+    };
+    let factor = SecondFactor { name: found.name.clone(), ..factor };
+    sign(services, session, found, Some(known), factor, services.now()).await
+}
+
+/// Counts a try, then looks whether one of the account's passkeys has signed what the session asks; the second factor
+/// as it is to be kept from now on. What was asked is asked once: after a refusal it is something else.
+async fn try_passkey(
+    services: &Services,
+    subject: &Subject,
+    (session, found): (&SessionId, &Found<AdminSession>),
+    known: &SecondFactor,
+    answer: &str,
+) -> Result<Option<SecondFactor>, Error> {
+    let Some(challenge) = &found.asked else { return Err(Error::Refused(Refusal::SessionExpired)) };
+    count_try(services, subject, found).await?;
+    if let Some(used) = panel_passkeys::judge(services, &found.who, known, challenge, answer)? {
+        attempt::count(services, subject, Tally::forgive_codes).await?;
+        return Ok(Some(used));
+    }
+    let failed = event(services, (&found.name, found.address), Outcome::Failure, "passkey");
+    let next = AdminSession { asked: panel_passkeys::ask(services, known), ..(**found).clone() };
+    services.store.batch().replace(&session.hash(), found, &next).event(&failed).commit().await?;
+    Ok(None)
+}
+
+/// Counts a try at a second factor, before anything is compared.
+async fn count_try(services: &Services, subject: &Subject, session: &AdminSession) -> Result<(), Error> {
+    let now = services.now();
+    let waits = |tally: &mut Tally| {
+        let wait = tally.wait_for_codes(now);
+        if wait.is_none() {
+            tally.count_code(now);
+        }
+        wait.map(|wait| (wait, tally.tell_held_up()))
+    };
+    let Some((wait, is_first)) = attempt::count(services, subject, waits).await? else { return Ok(()) };
+    if is_first {
+        let held_up = event(services, (&session.name, session.address), Outcome::Failure, "rate_limited");
+        note(services, held_up, None).await;
+    }
+    Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }))
 }
 
 /// Counts a try, then looks whether a code is the app's, and newer than the one of that step.
@@ -366,50 +484,67 @@ async fn try_code(
     (sealed, after): (&str, Option<u64>),
     code: &Code,
 ) -> Result<Option<u64>, Error> {
-    let now = services.now();
-    let failed = |detail| event(services, (&session.name, session.address), Outcome::Failure, detail);
-    let waits = |tally: &mut Tally| {
-        let wait = tally.wait_for_codes(now);
-        if wait.is_none() {
-            tally.count_code(now);
-        }
-        wait
-    };
-    if let Some(wait) = attempt::count(services, subject, waits).await? {
-        note(services, failed("rate_limited"), None).await;
-        return Err(Error::Refused(Refusal::CodeTriesSpent { seconds: wait.as_secs() }));
-    }
-    let step = open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, now));
+    count_try(services, subject, session).await?;
+    let step =
+        open_secret(services, &session.who, sealed).and_then(|secret| secret.step_of(code, services.now()));
     let step = step.filter(|step| after.is_none_or(|after| *step > after));
     if step.is_some() {
         attempt::count(services, subject, Tally::forgive_codes).await?;
     } else {
-        note(services, failed("code"), None).await;
+        let failed = event(services, (&session.name, session.address), Outcome::Failure, "code");
+        note(services, failed, None).await;
     }
     Ok(step)
 }
 
 /// Takes the code of the app from someone who is signed in, before what decides who is let in; false if it is wrong.
 pub async fn prove_again(services: &Services, session: &SessionId, code: &Code) -> Result<bool, Error> {
+    renew(services, session, async |subject, seen, known| {
+        let app = (known.app.sealed.as_str(), Some(known.app.last_step));
+        let step = try_code(services, subject, seen, app, code).await?;
+        let factor = known.clone();
+        Ok(step.map(|step| SecondFactor { app: App { last_step: step, ..factor.app }, ..factor }))
+    })
+    .await
+}
+
+/// The same with a passkey; what it signs is asked by [`panel_passkeys::offer`].
+pub async fn prove_again_by_passkey(
+    services: &Services,
+    session: &SessionId,
+    answer: &str,
+) -> Result<bool, Error> {
+    renew(services, session, async |subject, seen, known| {
+        try_passkey(services, subject, (session, seen), known, answer).await
+    })
+    .await
+}
+
+/// Notes that someone who is signed in has just proved it again, if the trial gives a second factor to be kept.
+async fn renew(
+    services: &Services,
+    session: &SessionId,
+    trial: impl AsyncFnOnce(&Subject, &Found<AdminSession>, &SecondFactor) -> Result<Option<SecondFactor>, Error>,
+) -> Result<bool, Error> {
     let key = session.hash();
     let over = || Error::Refused(Refusal::SessionExpired);
     let seen = services.store.find::<AdminSession>(&key).await?.ok_or_else(over)?;
     let subject = subject(services, &seen.who);
     let _turn = services.turns.of(&subject).await;
+    // Read again inside the turn: what was asked may have been answered meanwhile.
+    let seen = services.store.find::<AdminSession>(&key).await?.ok_or_else(over)?;
     let known = services.store.find::<SecondFactor>(&seen.who).await?.ok_or_else(over)?;
-    let app = (known.app.sealed.as_str(), Some(known.app.last_step));
-    let Some(step) = try_code(services, &subject, &seen, app, code).await? else { return Ok(false) };
-    let factor = SecondFactor { app: App { last_step: step, ..known.app.clone() } };
+    let Some(factor) = trial(&subject, &seen, &known).await? else { return Ok(false) };
     loop {
         let found = services.store.find::<AdminSession>(&key).await?;
         let found = found.filter(|found| found.stage == Stage::Signed).ok_or_else(over)?;
         let now = services.now();
-        let proved = AdminSession { proved_at: now, touched_at: now, ..(*found).clone() };
+        let proved = AdminSession { proved_at: now, touched_at: now, asked: None, ..(*found).clone() };
         let event = event(services, (&found.name, found.address), Outcome::Success, "proved_again");
         let batch = services.store.batch().replace(&key, &found, &proved);
         match batch.replace(&seen.who, &known, &factor).event(&event).commit().await {
             Ok(()) => return Ok(true),
-            // Another page of the same session was opened meanwhile; or the app was set up anew.
+            // Another page of the same session was opened meanwhile; or the second factor was changed.
             Err(store::Error::Conflict)
                 if services.store.find(&seen.who).await?.is_some_and(|now| now == known) => {}
             Err(store::Error::Conflict) => return Err(over()),
@@ -424,7 +559,7 @@ async fn sign(
     session: &SessionId,
     found: Found<AdminSession>,
     known: Option<Found<SecondFactor>>,
-    (sealed, step): (String, u64),
+    factor: SecondFactor,
     now: Timestamp,
 ) -> Result<Next, Error> {
     let fresh = SessionId::new()?;
@@ -439,11 +574,9 @@ async fn sign(
         began_at: now,
         touched_at: now,
         proved_at: now,
+        asked: None,
         ..(*found).clone()
     };
-    let added_at =
-        known.as_ref().filter(|_| found.stage == Stage::Code).map_or(now, |known| known.app.added_at);
-    let factor = SecondFactor { app: App { sealed, added_at, last_step: step } };
     let mut batch = services
         .store
         .batch()
@@ -451,6 +584,12 @@ async fn sign(
         .insert(&fresh.hash(), &signed)
         .write(&found.who, known.as_ref(), &factor);
     let mut detail = if known.is_none() { "app_added" } else { "" };
+    if let Stage::NewApp(_) = &found.stage {
+        let (hash, store) = (found.invitation.unwrap_or_default(), &services.store);
+        let invitation = store.find::<Invitation>(&hash).await?.filter(|invitation| invitation.until > now);
+        let Some(invitation) = invitation else { return Err(Error::Refused(Refusal::InvitationVoid)) };
+        batch = batch.remove(&hash, &invitation);
+    }
     if let Stage::NewLocal { admin, link, .. } = &found.stage {
         // The link is good once, whoever else has got as far with it.
         let Some(current) = services.store.find::<SetupLink>(&()).await?.filter(|now| now.hash == *link)
@@ -464,7 +603,7 @@ async fn sign(
         detail = "setup";
     }
     if let (None, AdminId::Account(account)) = (&known, &found.who) {
-        batch = outbox::tell_of_access(services, batch, account, (&signed.name, signed.address));
+        batch = outbox::tell_of_access(services, batch, account, (&signed.name, Some(signed.address)));
     }
     let event = event(services, (&signed.name, signed.address), Outcome::Success, detail);
     match batch.event(&event).commit().await {
@@ -490,8 +629,7 @@ pub async fn standing(services: &Services, session: &SessionId) -> Result<Standi
     // The account of Regain itself is at hand; a directory is asked each minute.
     if found.who == AdminId::Local || now.since(found.checked_at) >= CHECK {
         let Some(role) = role_of(services, &found).await? else {
-            tracing::warn!(name = found.name, "an administrator may no longer use the panel");
-            end(services, &key).await?;
+            end_with(services, &key, Some((Outcome::Failure, "membership_ended"))).await?;
             return Ok(Standing::None);
         };
         current.role = role;
@@ -531,8 +669,21 @@ async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<R
 
 /// Ends a session, by the hash of its secret, whatever else happens to it meanwhile.
 pub async fn end(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
+    end_with(services, key, None).await
+}
+
+/// Ends the session of someone who signs out.
+pub async fn sign_out(services: &Services, key: &[u8; 32]) -> Result<(), Error> {
+    end_with(services, key, Some((Outcome::Success, "signed_out"))).await
+}
+
+async fn end_with(services: &Services, key: &[u8; 32], told: Option<(Outcome, &str)>) -> Result<(), Error> {
     while let Some(found) = services.store.find::<AdminSession>(key).await? {
-        match services.store.batch().remove(key, &found).commit().await {
+        let mut batch = services.store.batch().remove(key, &found);
+        if let Some((outcome, detail)) = told {
+            batch = batch.event(&event(services, (&found.name, found.address), outcome, detail));
+        }
+        match batch.commit().await {
             Ok(()) => break,
             Err(store::Error::Conflict) => {}
             Err(error) => return Err(error.into()),

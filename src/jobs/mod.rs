@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
-        admin::AdminSession,
+        admin::{AdminSession, Invitation},
         caps::Sent,
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
@@ -115,6 +115,7 @@ async fn forget_counts(services: &Services) -> Result<(), store::Error> {
     })
     .await?;
     remove_all::<Sent>(services, |_, sent| sent.is_over(now)).await?;
+    remove_all::<Invitation>(services, |_, invitation| invitation.until <= now).await?;
     let admin = services.settings.load().admin.clone();
     remove_all::<AdminSession>(services, |_, session| session.is_over(admin.idle(), admin.longest(), now))
         .await

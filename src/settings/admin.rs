@@ -1,21 +1,24 @@
 //! The Admin tab: who may use the panel.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::table::tab;
-use crate::domain::{account::Account, admin::Role, permission::is_sid};
+use crate::domain::{account::Account, admin::Role, network::Network, permission::is_sid};
 
 tab! {
     /// The Admin tab.
     pub struct Admin {
         /// The groups of Active Directory whose members administer Regain, by their SIDs;
         /// `(Get-ADGroup Name).SID.Value` in PowerShell tells a group's. Members of nested groups count.
-        administrators: Vec<String> = Vec::new(), as group;
+        administrators: Vec<String> = Vec::new(), as group, of Groups;
         /// The groups whose members help users: they see users and events, end a lockout of Regain, delete an
         /// enrollment.
-        help_desk: Vec<String> = Vec::new(), as group;
+        help_desk: Vec<String> = Vec::new(), as group, of Groups;
         /// The groups whose members may look, and change nothing.
-        auditors: Vec<String> = Vec::new(), as group;
+        auditors: Vec<String> = Vec::new(), as group, of Groups;
+        /// From where the panel can be reached: networks like `10.1.0.0/16` or `2001:db8::/32`, or single addresses. For all
+        /// others there is no such page. Empty: from everywhere.
+        addresses: Vec<String> = Vec::new(), as network;
         /// After so many minutes without a step one has to sign in again.
         idle_minutes: u32 = 10, in 1..=60;
         /// After so many hours in any case.
@@ -36,7 +39,20 @@ fn group(text: &str) -> Result<(), String> {
     }
 }
 
+/// Addresses that begin alike.
+fn network(text: &str) -> Result<(), String> {
+    text.parse::<Network>().map(|_| ()).map_err(|_| {
+        "is neither an address nor a network like \"10.1.0.0/16\", with nothing behind its first bits".into()
+    })
+}
+
 impl Admin {
+    /// Whether the panel can be reached from there.
+    pub fn is_open_to(&self, address: IpAddr) -> bool {
+        let mut networks = self.addresses.iter().filter_map(|text| text.parse::<Network>().ok());
+        self.addresses.is_empty() || networks.any(|network| network.contains(address))
+    }
+
     /// What an account may do in the panel; the most of what its groups may.
     pub fn role(&self, account: &Account) -> Option<Role> {
         let is_in = |groups: &[String]| {

@@ -64,7 +64,11 @@ impl Alerts {
         let (recipients, bcc) = match topic {
             Topic::AdminAccess => Some((&self.operators[..], &[][..])),
             Topic::TextMessageCap => (!self.operators.is_empty()).then_some((&self.operators[..], &[][..])),
-            Topic::Code | Topic::Confirmation | Topic::EnrollReminder | Topic::ExpiryReminder => None,
+            Topic::Code
+            | Topic::Confirmation
+            | Topic::Trial
+            | Topic::EnrollReminder
+            | Topic::ExpiryReminder => None,
             Topic::Enroll => self.enroll.lists(),
             Topic::EnrollFailed => self.enroll_failed.lists(),
             Topic::Reset => self.reset.lists(),

@@ -32,6 +32,8 @@ tab! {
         /// The certificate authority that issued the controllers' certificates, as a PEM file. Not set: those the
         /// system trusts.
         ca_file: Option<PathBuf> = None, as form::some;
+        /// That certificate authority's certificates themselves, as PEM, where there is no file of them.
+        ca_certificates: Option<String> = None, as form::certificates, of Lines;
         /// Where accounts are looked for, if not in the whole domain, for instance "OU=People,DC=corp,DC=example".
         search_base: Option<String> = None, as form::some;
         /// The account Regain works as, for instance "svc-regain@corp.example".
@@ -52,6 +54,11 @@ tab! {
 }
 
 impl DomainSettings {
+    /// The CA's certificates, if there are any.
+    pub fn certificates(&self) -> Option<&str> {
+        self.ca_certificates.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
     /// What has no default must be given.
     pub(super) fn check_needs(&self, prefix: &str, faults: &mut Vec<Fault>) {
         let password = self.service_password.as_ref().is_none_or(|password| password.reveal().is_empty());
@@ -64,6 +71,10 @@ impl DomainSettings {
             if missing {
                 faults.push(Fault::new(&format!("{prefix}.{key}"), format!("is needed{hint}")));
             }
+        }
+        if self.ca_file.is_some() && self.certificates().is_some() {
+            let text = "is not read beside ca_file: set one of both";
+            faults.push(Fault::new(&format!("{prefix}.ca_certificates"), text));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use crate::domain::contact::EmailAddress;
 
@@ -122,6 +122,18 @@ pub fn netbios_name(text: &str) -> Result<(), String> {
         return Err("is not a NetBIOS name such as CORP: up to 15 characters, no dot".into());
     }
     Ok(())
+}
+
+/// Certificates in PEM (RFC 7468 5.1), or none.
+pub fn certificates(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(()),
+        _ => Err("has no certificate in PEM in it: -----BEGIN CERTIFICATE-----".into()),
+    }
 }
 
 /// The name of an attribute in the directory (RFC 4512 1.4, keystring).

@@ -11,21 +11,48 @@ use super::{
 };
 use crate::domain::secret::SecretText;
 
-/// Settings that are never changed in the panel: they start programs or read and write files of this machine, or say
-/// which domains are served by whom.
+/// Settings that are never changed in the panel: they start programs, or read and write files of this machine.
 const FOR_THE_FILE: [&str; 6] =
-    ["domain", "mail.ca_file", "mail.folder", "sms.arguments", "sms.ca_file", "sms.program"];
+    ["domain.ca_file", "mail.ca_file", "mail.folder", "sms.arguments", "sms.ca_file", "sms.program"];
 
 /// Whether a setting can only be set by file and environment.
 pub fn is_for_the_file(key: &str) -> bool {
-    FOR_THE_FILE.contains(&key)
+    FOR_THE_FILE.contains(&without_numbers(key).as_str())
+}
+
+/// Takes out what is not changed in the panel: it may have been, before that was so.
+pub fn take_out_for_the_file(table: &mut Table) {
+    for key in FOR_THE_FILE {
+        set(table, key, None);
+        let (section, field) = key.split_once('.').unwrap_or_default();
+        for section in table.get_mut(section).and_then(Value::as_array_mut).into_iter().flatten() {
+            section.as_table_mut().map(|section| section.remove(field));
+        }
+    }
+}
+
+/// `domain.0.ca_file` → `domain.ca_file`: what is so for one of a list is so for each.
+fn without_numbers(key: &str) -> String {
+    let parts: Vec<_> = key.split('.').filter(|part| part.parse::<usize>().is_err()).collect();
+    parts.join(".")
 }
 
 /// Secrets, and the settings that say where they are sent.
-pub const SENT_TO: [(&str, &[&str]); 2] = [
-    ("mail.password", &["mail.host", "mail.port", "mail.security"]),
-    ("sms.http_authorization", &["sms.url"]),
+const SENT_TO: [(&str, &[&str]); 3] = [
+    ("mail.password", &["host", "port", "security"]),
+    ("sms.http_authorization", &["url"]),
+    (
+        "domain.service_password",
+        &["dns_name", "controllers", "transport", "ca_file", "ca_certificates", "service_account"],
+    ),
 ];
+
+/// The settings that say where a secret is sent.
+pub fn places_of(secret: &str) -> Vec<String> {
+    let section = secret.rsplit_once('.').map_or("", |(section, _)| section);
+    let known = SENT_TO.iter().find(|(key, _)| *key == without_numbers(secret));
+    known.map_or(&[][..], |(_, places)| places).iter().map(|place| join(section, place)).collect()
+}
 
 /// What file and environment fix.
 #[derive(Clone, Default)]
@@ -37,8 +64,15 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// Where a setting is fixed, if it is.
+    /// Where a setting is fixed, if it is. Of sections that look alike all are, or none.
     pub fn source(&self, key: &str) -> Option<&str> {
+        let first = key.split('.').next().unwrap_or_default();
+        if self.table.get(first).is_some_and(Value::is_array) {
+            let mut sources = self.sources.iter();
+            let of_first = |known: &str| known.strip_prefix(first).is_some_and(|rest| rest.starts_with('.'));
+            let source = sources.find(|(known, _)| of_first(known)).map_or("", |(_, source)| source);
+            return Some(source);
+        }
         find(&self.table, key)?;
         Some(self.sources.get(key).map_or("", String::as_str))
     }
@@ -74,36 +108,71 @@ pub fn lay_over(below: &mut Table, above: &Table) {
     }
 }
 
-/// The value at a key such as `security.idle_timeout_seconds`.
+/// The value at a key such as `security.idle_timeout_seconds` or `domain.0.dns_name`.
 pub fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
-    match key.split_once('.') {
-        None => table.get(key),
-        Some((section, rest)) => find(table.get(section)?.as_table()?, rest),
-    }
+    let mut parts = key.split('.');
+    let first = table.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| match value {
+        Value::Table(table) => table.get(part),
+        Value::Array(list) => list.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
-/// Sets the value at a key, or takes it away.
+/// Sets the value at a key, or takes it away. A list grows by one at its end, and closes up where one is taken out.
 pub fn set(table: &mut Table, key: &str, value: Option<Value>) {
-    match (key.split_once('.'), value) {
-        (None, Some(value)) => drop(table.insert(key.to_owned(), value)),
-        (None, None) => drop(table.remove(key)),
-        (Some((section, rest)), value) => {
-            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                set(inner, rest, value);
-                if inner.is_empty() {
-                    table.remove(section);
-                }
-            }
+    let Some((section, rest)) = key.split_once('.') else {
+        match value {
+            Some(value) => drop(table.insert(key.to_owned(), value)),
+            None => drop(table.remove(key)),
         }
+        return;
+    };
+    let is_list = rest.split('.').next().is_some_and(|part| part.parse::<usize>().is_ok());
+    let empty = if is_list { Value::Array(Vec::new()) } else { Value::Table(Table::new()) };
+    let is_empty = match table.entry(section).or_insert(empty) {
+        Value::Table(inner) => {
+            set(inner, rest, value);
+            inner.is_empty()
+        }
+        Value::Array(list) => {
+            set_in(list, rest, value);
+            list.is_empty()
+        }
+        _ => false,
+    };
+    if is_empty {
+        table.remove(section);
     }
 }
 
-/// The field of a key, if there is one.
+fn set_in(list: &mut Vec<Value>, key: &str, value: Option<Value>) {
+    let (index, rest) = key.split_once('.').map_or((key, None), |(index, rest)| (index, Some(rest)));
+    let Ok(index) = index.parse::<usize>() else { return };
+    if index == list.len() && value.is_some() {
+        list.push(Value::Table(Table::new()));
+    }
+    let Some(item) = list.get_mut(index) else { return };
+    match (rest, value, item) {
+        (Some(rest), value, Value::Table(inner)) => set(inner, rest, value),
+        (None, Some(value), item) => *item = value,
+        (None, None, _) => drop(list.remove(index)),
+        _ => {}
+    }
+}
+
+/// The field of a key, if there is one; of one of a list, that of the list.
 pub fn field(key: &str) -> Option<Field> {
     let mut fields = Settings::FIELDS;
-    let mut found = None;
+    let mut found: Option<Field> = None;
     for part in key.split('.') {
+        if let Some(Field { shape: Shape::Sections(inner), .. }) = found
+            && fields.is_empty()
+            && part.parse::<usize>().is_ok()
+        {
+            fields = inner;
+            continue;
+        }
         let field = fields.iter().find(|field| field.key == part)?;
         fields = match field.shape {
             Shape::Section(fields) => fields,
@@ -322,6 +391,26 @@ mod tests {
         assert!(values.is_empty());
         assert!(field("alerts.reset.enabled").is_some() && field("mail.password").unwrap().is_secret());
         assert!(field("alerts.reset.nothing").is_none() && field("general.footer.x").is_none());
+    }
+
+    #[test]
+    fn one_of_a_list_is_reached_by_its_number() {
+        assert_eq!(field("domain.3.dns_name").unwrap().key, "dns_name");
+        assert_eq!(field("domain.3").unwrap().key, "domain");
+        assert!(field("domain.dns_name").is_none() && field("domain.0.1.dns_name").is_none());
+        assert!(is_for_the_file("domain.1.ca_file") && !is_for_the_file("domain.1.dns_name"));
+        assert!(places_of("domain.1.service_password").contains(&"domain.1.controllers".to_owned()));
+        assert_eq!(places_of("mail.password")[0], "mail.host");
+        let mut values = Table::new();
+        let text = |text: &str| Some(Value::String(text.into()));
+        set(&mut values, "domain.0.dns_name", text("a.example"));
+        set(&mut values, "domain.1.dns_name", text("b.example"));
+        set(&mut values, "domain.7.dns_name", text("nowhere"));
+        assert_eq!(find(&values, "domain.1.dns_name"), text("b.example").as_ref());
+        set(&mut values, "domain.0", None);
+        assert_eq!(find(&values, "domain.0.dns_name"), text("b.example").as_ref());
+        set(&mut values, "domain.0", None);
+        assert!(values.is_empty());
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use permissions::{Audience, Permission, Permissions};
 pub use reminders::Reminders;
 pub use security::{Profile, Security};
 pub use sms::{SmsDelivery, SmsMethod, SmsSettings};
-pub use table::{Fault, Field, Form, Kind, Secret, Shape, Tab};
+pub use table::{Fault, Field, Form, Kind, Of, Secret, Shape, Tab};
 
 table::tab! {
     /// All settings.

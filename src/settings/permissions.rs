@@ -29,7 +29,7 @@ tab! {
         /// The groups of Active Directory, by their SIDs, such as "S-1-5-21-1004336348-1177238915-682003330-1109";
         /// `(Get-ADGroup Staff).SID.Value` in PowerShell tells a group's. Members of nested groups count, and those
         /// whose primary group it is.
-        groups: Vec<String> = Vec::new(), as sid;
+        groups: Vec<String> = Vec::new(), as sid, of Groups;
     }
 }
 

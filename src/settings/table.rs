@@ -21,8 +21,21 @@ pub struct Field {
     pub bounds: Option<(u32, u32)>,
     /// The form of a text, or of each text of a list.
     pub form: Option<Form>,
+    /// What its texts are of, if something is known of that.
+    pub of: Option<Of>,
     /// The default; `None` if it is not set.
     pub default: fn() -> Option<Value>,
+}
+
+/// What the texts of a field are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// SIDs of groups in the directory.
+    Groups,
+    /// Names of the domains that are served.
+    Domains,
+    /// Lines of their own: certificates in PEM.
+    Lines,
 }
 
 /// Judges a text; what is wrong with it is said so that it can follow the text in quotation marks.
@@ -243,6 +256,11 @@ impl<T: Tab> Kind for Vec<T> {
 pub struct Secret(Arc<SecretText>);
 
 impl Secret {
+    /// A secret that was just given.
+    pub fn new(text: String) -> Self {
+        Self(Arc::new(SecretText::new(text)))
+    }
+
     /// The text, for the one who has to send it.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
@@ -251,11 +269,12 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Arc::new(SecretText::new(text))))
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 
-/// Declares a tab: `/// help` above `key: type = default`, then `, in bounds` for a number or `, as form` for a text.
+/// Declares a tab: `/// help` above `key: type = default`, then `, in bounds` for a number or `, as form` for a text,
+/// and `, of Groups` for what it is of.
 /// `beside` names one field of the struct that is no setting.
 macro_rules! tab {
     (
@@ -263,7 +282,8 @@ macro_rules! tab {
         pub struct $name:ident {
             $(
                 $(#[doc = $help:literal])+
-                $key:ident: $kind:ty = $default:expr $(, in $least:literal ..= $most:literal)? $(, as $form:expr)?;
+                $key:ident: $kind:ty = $default:expr
+                    $(, in $least:literal ..= $most:literal)? $(, as $form:expr)? $(, of $of:ident)?;
             )+
             $(
                 beside:
@@ -296,6 +316,7 @@ macro_rules! tab {
                     shape: <$kind as $crate::settings::Kind>::SHAPE,
                     bounds: $crate::settings::table::tab!(@bounds $($least, $most)?),
                     form: $crate::settings::table::tab!(@form $($form)?),
+                    of: $crate::settings::table::tab!(@of $($of)?),
                     default: || {
                         let value: $kind = $default;
                         $crate::settings::Kind::value(&value)
@@ -316,6 +337,8 @@ macro_rules! tab {
     (@bounds $least:literal, $most:literal) => { Some(($least, $most)) };
     (@form) => { None };
     (@form $form:expr) => { Some($form) };
+    (@of) => { None };
+    (@of $of:ident) => { Some($crate::settings::table::Of::$of) };
 }
 
 /// Declares an enum of words, each written in TOML as given.

@@ -17,7 +17,9 @@ use std::{
 };
 
 use engine::{Direction, Engine};
-pub use record::{ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject};
+pub use record::{
+    ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject, owner_of_factor,
+};
 use tokio::sync::Notify;
 
 use crate::domain::{audit::Event, message::Errand};
@@ -120,7 +122,7 @@ impl Store {
         after: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Found<R>)>, Error> {
-        let (mut from, to) = record::space_bounds(R::SPACE);
+        let (mut from, to) = R::bounds();
         if let Some(after) = after {
             from = Bound::Excluded(after);
         }

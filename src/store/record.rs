@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::domain::{
-    account::AccountKey,
-    admin::{AdminId, AdminSession, LocalAdmin, SecondFactor, SetupLink},
+    account::{AccountKey, DomainName, ObjectGuid},
+    admin::{AdminId, AdminSession, Invitation, LocalAdmin, SecondFactor, SetupLink},
     caps::Sent,
     clock::Timestamp,
     enrollment::Enrollment,
@@ -17,6 +17,7 @@ use crate::domain::{
     lockout::Tally,
     message::Errand,
     reminder::Reminded,
+    set_up::DomainDraft,
 };
 
 /// The version byte all records of this program begin with. A record that needs another form gets the next number
@@ -46,6 +47,8 @@ pub enum Space {
     Admins,
     /// Their sessions.
     AdminSessions,
+    /// Links by which they set up a second factor.
+    Invitations,
     /// Single values of the store itself.
     Meta,
 }
@@ -63,6 +66,7 @@ impl Space {
             Self::Settings => b'c',
             Self::Admins => b'd',
             Self::AdminSessions => b'p',
+            Self::Invitations => b'i',
             Self::Meta => b'm',
         }
     }
@@ -76,6 +80,10 @@ pub trait Kept: Serialize + DeserializeOwned + Send + Sync {
     type Key;
     /// The key's bytes.
     fn key(key: &Self::Key) -> Vec<u8>;
+    /// Between which keys all of this kind lie, and no others.
+    fn bounds() -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        space_bounds(Self::SPACE)
+    }
 }
 
 /// The tag of subjects that don't exist.
@@ -193,6 +201,14 @@ impl Kept for SettingsVersion {
     }
 }
 
+impl Kept for DomainDraft {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'd']
+    }
+}
+
 /// The key of a kind of record among the administrators', all of whose keys begin with a letter of its own.
 fn admin_key(letter: u8, rest: &[u8]) -> Vec<u8> {
     [&[Space::Admins.letter(), letter], rest].concat()
@@ -222,6 +238,33 @@ impl Kept for SecondFactor {
             AdminId::Local => admin_key(b'f', &[]),
             AdminId::Account(key) => account_key(Self::SPACE, b'a', key),
         }
+    }
+    fn bounds() -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        (Bound::Included(admin_key(b'a', &[])), Bound::Included(admin_key(b'f', &[])))
+    }
+}
+
+/// Whose second factor is kept under that key.
+pub fn owner_of_factor(key: &[u8]) -> Option<AdminId> {
+    let (_, rest) = key.split_first()?;
+    match rest.split_first()? {
+        (b'f', []) => Some(AdminId::Local),
+        (b'a', rest) => {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
+            let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
+            Some(AdminId::Account(AccountKey { domain, guid }))
+        }
+        _ => None,
+    }
+}
+
+impl Kept for Invitation {
+    const SPACE: Space = Space::Invitations;
+    /// SHA-256 of the token in it.
+    type Key = [u8; 32];
+    fn key(hash: &[u8; 32]) -> Vec<u8> {
+        [&[Self::SPACE.letter()], &hash[..]].concat()
     }
 }
 

@@ -227,6 +227,7 @@ impl TestApp {
             renderer,
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
+            trials: AddressLimits::default(),
             hosts: vec![HOST.to_owned()],
             demo: self.shared.demo,
         });

@@ -8,7 +8,10 @@ use std::sync::{
 use async_trait::async_trait;
 
 use crate::{
-    directory::{Directory, Error, Finding, PasswordCheck, Refused, ResetOptions, demo::DemoDirectory},
+    directory::{
+        Directory, Error, Finding, Group, Groups, PasswordCheck, Refused, ResetOptions, Seen,
+        demo::DemoDirectory,
+    },
     domain::{
         account::{Account, Domain, LogonName, ObjectGuid},
         secret::Password,
@@ -122,6 +125,11 @@ impl Directory for MoodyDirectory {
         if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.list().await }
     }
 
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
+        let is_down = self.mood() == DirectoryMood::Unavailable;
+        if is_down { Self::down() } else { self.demo.find_groups(wanted).await }
+    }
+
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         match self.mood() {
@@ -145,6 +153,14 @@ impl Directory for MoodyDirectory {
 
     async fn unlock(&self, account: &Account) -> Result<(), Error> {
         self.write(self.demo.unlock(account)).await
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.survey().await }
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.names().await }
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    directory::{Directory, Error, PasswordCheck, Refused, ResetOptions, Rule, demo::Standing},
+    directory::{Directory, Error, Groups, PasswordCheck, Refused, ResetOptions, Rule, demo::Standing},
     domain::{
         account::{Account, AccountKind, LogonName, ObjectGuid},
         clock::{Clock, SystemClock},
@@ -75,6 +75,8 @@ macro_rules! directory_contract {
             who_may_not_change_is_refused
             passwords_are_kept_exactly_as_they_are
             people_are_listed_and_machines_are_not
+            groups_are_found_by_a_part_of_their_name_and_by_their_sid
+            the_directory_knows_its_own_names
             a_renamed_account_is_the_same_account
             a_removed_account_is_gone_and_its_successor_another
         }
@@ -492,6 +494,37 @@ pub async fn passwords_are_kept_exactly_as_they_are(ground: &dyn Ground) {
             assert_eq!(check(&*directory, &account, trimmed).await, PasswordCheck::Wrong, "{text:?}");
         }
         directory.unlock(&account).await.unwrap();
+    }
+}
+
+/// So that nobody has to type the NetBIOS name.
+pub async fn the_directory_knows_its_own_names(ground: &dyn Ground) {
+    let directory = ground.directory();
+    let names = directory.names().await.unwrap();
+    assert_eq!((&names.name, &names.netbios), (&directory.domain().name, &directory.domain().netbios));
+}
+
+/// Whoever chooses a group types a part of its name, and sees the name of one that was chosen.
+pub async fn groups_are_found_by_a_part_of_their_name_and_by_their_sid(ground: &dyn Ground) {
+    let directory = ground.directory();
+    let mary = found(&*directory, &ground.someone(Standing::Fine).await.name).await;
+    let users = mary.sid.rsplit_once('-').map(|(domain, _)| format!("{domain}-513")).unwrap();
+    let groups = directory.find_groups(Groups::Named("MAIN uSER")).await.unwrap();
+    let group = groups.iter().find(|group| group.sid == users).expect("Domain Users is not found");
+    assert_eq!(group.name, "Domain Users");
+    assert!(group.distinguished_name.starts_with("CN=Domain Users,"), "{}", group.distinguished_name);
+    let several = directory.find_groups(Groups::Named("domain")).await.unwrap();
+    let names: Vec<_> = several.iter().map(|group| group.name.to_lowercase()).collect();
+    assert!(names.len() > 1 && names.is_sorted(), "{names:?}");
+    for sid in [users.as_str(), "S-1-5-32-544"] {
+        let one = directory.find_groups(Groups::WithSid(sid)).await.unwrap();
+        assert_eq!(one.iter().map(|group| group.sid.as_str()).collect::<Vec<_>>(), [sid]);
+    }
+    for nobody in ["", "*", "no such group", ")(cn=*", "\\2a", "*)(objectClass=*"] {
+        assert_eq!(directory.find_groups(Groups::Named(nobody)).await.unwrap(), [], "{nobody}");
+    }
+    for nobody in ["S-1-5-21-1-2-3-4", "*", "x", mary.sid.as_str()] {
+        assert_eq!(directory.find_groups(Groups::WithSid(nobody)).await.unwrap(), [], "{nobody}");
     }
 }
 

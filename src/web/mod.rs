@@ -24,6 +24,8 @@ use poem::{
     http::{StatusCode, header},
 };
 
+pub use admin::addresses as panel_addresses;
+
 use crate::{
     domain::{
         flow::Kind,
@@ -43,6 +45,8 @@ pub struct Site {
     pub limits: limit::AddressLimits,
     /// Whose refused forms are written down how often: nobody may fill the disk with them.
     pub noted: limit::AddressLimits,
+    /// Who may have the panel try things how often: what is tried reaches into the network.
+    pub trials: limit::AddressLimits,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.

@@ -40,6 +40,7 @@ const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
             Refusal::RateLimited { seconds } | Refusal::CodeTriesSpent { seconds } => {
                 (StatusCode::TOO_MANY_REQUESTS, "limit", *seconds)
             }
+            Refusal::NotSetUp => (StatusCode::SERVICE_UNAVAILABLE, "trouble", 60),
             Refusal::HostUnknown => (StatusCode::MISDIRECTED_REQUEST, "notfound", 0),
             Refusal::NotFound | Refusal::MenuItemHidden => (StatusCode::NOT_FOUND, "notfound", 0),
             Refusal::MethodUnknown => (StatusCode::METHOD_NOT_ALLOWED, "notfound", 0),

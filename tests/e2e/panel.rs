@@ -2,11 +2,12 @@
 
 use std::{fs, process::Command, time::Duration};
 
+use fantoccini::Locator;
 use tokio::time::{Instant, sleep};
 
 use super::support::{
     browser::{Browser, Looks},
-    domain::Domain,
+    domain::{self, DNS, Domain, SERVICE, User},
     person::one_time_code,
     server::{QUICK, Server, finish},
 };
@@ -15,8 +16,36 @@ const PASSWORD: &str = "A-Long-Enough-Passphrase";
 
 /// The path of the last link that leads to a first account.
 fn link_in(text: &str) -> Option<String> {
-    let at = text.rfind("/admin/setup/")?;
+    path_in(text, "/admin/setup/")
+}
+
+/// The last path in a text that begins like that.
+fn path_in(text: &str, start: &str) -> Option<String> {
+    let at = text.rfind(start)?;
     text[at..].split_whitespace().next().map(str::to_owned)
+}
+
+/// Waits until the program has taken up what the console left under that name.
+async fn takes_up(server: &Server, name: &str) {
+    let began = Instant::now();
+    while server.file(&format!("data/{name}")).exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    // It is moved away first.
+    sleep(Duration::from_millis(500)).await;
+}
+
+/// The path of an invitation that the console makes for an account.
+async fn invites(server: &Server, name: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+    command.args(["admin", "invite", "--for", name, "--config"]).arg(server.file("config.toml")).env_clear();
+    let (status, text) = finish(command).await;
+    assert!(status.success(), "{text}");
+    let link = path_in(&text, "/admin/invite/").expect("a link");
+    takes_up(server, "invitation").await;
+    assert!(!server.log().contains(&link));
+    link
 }
 
 /// Waits for the heading of a page.
@@ -49,6 +78,11 @@ async fn shows_a_code(browser: &Browser, name: &str) -> String {
 
 async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
     browser.goto(&server.url("/admin")).await.unwrap();
+    types_password(browser, (name, password), domain).await;
+}
+
+/// Fills the form for signing in, and sends it.
+async fn types_password(browser: &Browser, (name, password): (&str, &str), domain: &str) {
     is_titled(browser, "Sign in to the admin panel").await;
     browser.photograph("admin-sign-in").await;
     browser.fill("username", name).await;
@@ -90,7 +124,7 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
     }
     // Who is in a group of the directory, through another group or not, may sign in, too.
     let group = domain.group("SSPR-Users").sid;
-    browser.fill("admin.administrators", &group).await;
+    browser.fill("admin.administrators.0", &group).await;
     saves(&browser).await;
     assert!(browser.says("[role=status]").await.contains("Saved"));
 
@@ -106,6 +140,10 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
     signs_in(&other, &server, (&stranger.name, &stranger.password), "CORP").await;
     is_titled(&other, "Not for this account").await;
     signs_in(&other, &server, (&member.name, &member.password), "CORP").await;
+    is_titled(&other, "You have no second factor yet").await;
+    let link = invites(&server, &format!("CORP\\{}", member.name)).await;
+    other.goto(&server.url(&link)).await.unwrap();
+    types_password(&other, (&member.name, &member.password), "CORP").await;
     shows_a_code(&other, "admin-member").await;
     assert!(other.says(".panel-who").await.contains(&format!("CORP\\{}", member.name)));
     other.follow(".panel-nav button").await;
@@ -131,11 +169,7 @@ async fn who_has_the_console_makes_the_panels_own_account_anew() {
     assert!(status.success(), "{text}");
     let link = link_in(&text).unwrap();
     assert!(!server.log().contains(&link));
-    let began = Instant::now();
-    while server.file("data/reset-access").exists() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    takes_up(&server, "reset-access").await;
     let other = Browser::open().await;
     sets_up(&other, &server, &link).await;
     browser.goto(&server.url("/admin")).await.unwrap();
@@ -146,12 +180,153 @@ async fn who_has_the_console_makes_the_panels_own_account_anew() {
     let forged = Command::new("chmod").arg("666").arg(server.file("data/new")).status().unwrap();
     assert!(forged.success());
     fs::rename(server.file("data/new"), server.file("data/reset-access")).unwrap();
-    let began = Instant::now();
-    while server.file("data/reset-access").exists() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    takes_up(&server, "reset-access").await;
     assert!(server.log().contains("others can write it"), "{}", server.log());
     other.goto(&server.url("/admin")).await.unwrap();
     is_titled(&other, "Overview").await;
+}
+
+/// Changes a password on the pages, as people do.
+async fn changes_a_password(browser: &Browser, server: &Server, user: &User) {
+    browser.goto(&server.url("/change")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    browser.reaches("change/credentials").await;
+    browser.fill("old_password", &user.password).await;
+    browser.fill("new_password", "Another-Pw0rd!7").await;
+    browser.fill("confirm_password", "Another-Pw0rd!7").await;
+    browser.follow(".button").await;
+    browser.reaches("change/finished").await;
+    browser.follow("main .button").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_program_is_set_up_in_the_browser_step_by_step() {
+    const NEW: &str = "/admin/domains/new";
+    let domain = Domain::shared();
+    let mut server = Server::with(&[], QUICK).await;
+    let page = server.visitor().get("/reset").await;
+    assert!(page.status == 503 && page.text().contains("Not set up yet"), "{}", page.text());
+    let browser = Browser::open().await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    browser.photograph("setup-overview").await;
+    browser.follow(".checklist a").await;
+    is_titled(&browser, "Where is the domain?").await;
+
+    // Nobody answers there: said in words, and nothing is lost.
+    browser.fill("dns_name", DNS).await;
+    browser.fill("controllers", "127.0.0.1:9").await;
+    browser.follow(".button").await;
+    assert!(browser.says(".findings").await.contains("unreachable"), "{}", browser.says("main").await);
+    browser.photograph("setup-unreachable").await;
+    browser.fill("controllers", &domain.address.to_string()).await;
+    browser.follow(".button").await;
+    is_titled(&browser, "Whom to trust?").await;
+    assert!(browser.says(".fingerprint").await.contains(':'));
+    browser.photograph("setup-certificate").await;
+    browser.follow(".button").await;
+    assert!(browser.says("[role=alert]").await.contains("paste its certificate"));
+
+    // Left, and gone on with.
+    server.restart().await;
+    browser.goto(&server.url("/admin")).await.unwrap();
+    browser.follow(".checklist a").await;
+    is_titled(&browser, "Whom to trust?").await;
+    browser.fill("ca_certificates", &fs::read_to_string(domain.ca()).unwrap()).await;
+    browser.follow(".button").await;
+    is_titled(&browser, "As whom does Regain work?").await;
+    browser.fill("service_account", &format!("{SERVICE}@{DNS}")).await;
+    browser.fill("service_password", "not the password").await;
+    browser.follow(".actions .button").await;
+    assert!(browser.says(".findings").await.contains("not tried"), "{}", browser.says("main").await);
+    browser.photograph("setup-account").await;
+    browser.fill("service_password", domain::PASSWORD).await;
+    browser.follow(".actions .button").await;
+    is_titled(&browser, "Domains").await;
+    assert!(browser.says(".domains").await.contains("CORP"));
+    assert!(!fs::read_to_string(server.file("config.toml")).unwrap().contains(DNS));
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+
+    // What Regain sees of someone, and how the domain stands.
+    browser.goto(&server.url("/admin/domains")).await.unwrap();
+    browser.fill("username", "CORP\\alice").await;
+    browser.follow("[value=look]").await;
+    assert!(browser.says(".facts").await.contains("CN=alice"), "{}", browser.says("main").await);
+    browser.follow("[value='try 0']").await;
+    assert!(browser.says(".findings").await.contains("is let in"));
+    browser.photograph("domains").await;
+
+    // Groups are picked by searching the directory; what was picked holds at once.
+    browser.goto(&server.url("/admin/settings/permissions")).await.unwrap();
+    browser.click("[name='permissions.reset.audience'] option[value=members]").await;
+    browser.fill("permissions.reset.groups.search", "sspr-us").await;
+    browser.follow("[value='find permissions.reset.groups']").await;
+    assert!(browser.says(".found").await.contains("CORP\\SSPR-Users"), "{}", browser.says("main").await);
+    browser.photograph("groups").await;
+    browser.follow(".found button").await;
+    assert!(browser.says(".row-label").await.contains("SSPR-Users"));
+    saves(&browser).await;
+    assert!(browser.says("[role=status]").await.contains("Saved"), "{}", browser.says("main").await);
+    browser.photograph("groups-saved").await;
+
+    // The domain's own tab: another controller wants the password again; it outlasts a restart.
+    browser.goto(&server.url("/admin/settings/domain.0")).await.unwrap();
+    browser.photograph("domain-tab").await;
+    browser.fill("domain.0.controllers.1", "dc9.corp.example").await;
+    saves(&browser).await;
+    assert!(browser.says("[role=alert]").await.contains("has to be given again"));
+    server.restart().await;
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+    assert!(!server.log().contains(domain::PASSWORD));
+    browser.goto(&server.url(NEW)).await.unwrap();
+    is_titled(&browser, "Where is the domain?").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_edited_in_place_with_script_and_without() {
+    const FIRST: &str = "enroll.question_list.en.0";
+    let server = Server::with(&[Domain::shared()], QUICK).await;
+    let browser = Browser::open().await;
+    let key = sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    let value = async |browser: &Browser, name: &str| {
+        let field = browser.find(Locator::Css(&format!("[name=\"{name}\"]"))).await.unwrap();
+        field.prop("value").await.unwrap().unwrap_or_default()
+    };
+    let plain = Browser::with(Looks { scripts: false, ..Looks::default() }).await;
+    signs_in(&plain, &server, ("admin", PASSWORD), "-").await;
+    plain.fill("code", &one_time_code(&key, 30)).await;
+    plain.follow(".button").await;
+    for (browser, name) in [(&browser, "script"), (&plain, "plain")] {
+        browser.goto(&server.url("/admin/settings/enroll")).await.unwrap();
+        let (first, second) =
+            (value(browser, FIRST).await, value(browser, "enroll.question_list.en.1").await);
+        let down = "[value='down enroll.question_list 0 en']";
+        if name == "script" {
+            browser.click(down).await
+        } else {
+            browser.follow(down).await
+        }
+        assert_eq!(value(browser, FIRST).await, second, "{name}");
+        let remove = "[value='remove enroll.question_list 0 en']";
+        // With script the buttons move with their rows.
+        let remove =
+            if name == "script" { "[data-rows='enroll.question_list.en'] [data-do=remove]" } else { remove };
+        if name == "script" {
+            browser.click(remove).await
+        } else {
+            browser.follow(remove).await
+        }
+        assert_eq!(value(browser, FIRST).await, first, "{name}");
+        browser.photograph(&format!("lists-{name}")).await;
+        saves(browser).await;
+        assert!(browser.says("[role=status]").await.contains("Saved"), "{}", browser.says("main").await);
+        assert_eq!(value(browser, FIRST).await, first, "{name}");
+    }
+    // The search finds a setting by its words, and leads to it.
+    browser.fill("q", "idle timeout").await;
+    browser.find(Locator::Css("[name=q]")).await.unwrap().send_keys("\u{e007}").await.unwrap();
+    browser.wait().for_element(Locator::Css(".hits a")).await.unwrap();
+    browser.photograph("search").await;
+    browser.follow(".hits a").await;
+    assert!(browser.current_url().await.unwrap().as_str().ends_with("#security.idle_timeout_seconds"));
 }

@@ -1,31 +1,32 @@
 //! The admin panel: the first account, signing in, who may what, and settings that are changed there (R6).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use regain::{
     directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
     domain::{
+        admin::AdminId,
         audit::{
             Action,
             Outcome::{Failure, Success},
         },
         message::Message,
     },
-    flows::{change_settings, sign_in},
+    flows::{access, change_settings, sign_in},
     settings::Settings,
     testing::{DirectoryMood, OneTimeCodes, Page, Setup, TestApp, Visitor},
 };
 
-const LOCAL: &str = "A-Long-Enough-Passphrase";
-const COOKIE: &str = "__Host-regain-admin";
+pub(super) const LOCAL: &str = "A-Long-Enough-Passphrase";
+pub(super) const COOKIE: &str = "__Host-regain-admin";
 
-pub(crate) fn is_at(page: &Page, code: u16, title: &str) {
+pub(super) fn is_at(page: &Page, code: u16, title: &str) {
     assert_eq!(page.code(), code, "{}", page.text());
     assert!(page.text().contains(title), "{title}: {}", page.text());
 }
 
 /// The token of the form on a page that is sent to that path.
-pub(crate) fn token_of(page: &Page, path: &str) -> String {
+pub(super) fn token_of(page: &Page, path: &str) -> String {
     let html = page.html.replace("&#x2f;", "/");
     let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
     let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
@@ -33,7 +34,7 @@ pub(crate) fn token_of(page: &Page, path: &str) -> String {
 }
 
 /// Sends the form that the browser shows, to the page itself, and goes where that leads.
-pub(crate) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
+pub(super) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
     let token = token_of(visitor.page.as_ref().unwrap(), path);
     let all = [&[("csrf", token.as_str())], fields].concat();
     let mut page = visitor.post_raw(path, &all).await;
@@ -44,18 +45,53 @@ pub(crate) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &s
     page
 }
 
-async fn sends_all(visitor: &mut Visitor, path: &str, fields: &[(String, String)]) -> Page {
+pub(super) async fn sends_all(visitor: &mut Visitor, path: &str, fields: &[(String, String)]) -> Page {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     sends(visitor, path, &fields).await
 }
 
+/// The boxes of a list: its texts line by line, or by language below a line `[en]` each.
+fn rows(name: &str, text: &str) -> Vec<(String, String)> {
+    let (mut fields, mut languages) = (Vec::new(), Vec::new());
+    let (mut prefix, mut next) = (name.to_owned(), 0);
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            languages.push(language);
+            (prefix, next) = (format!("{name}.{language}"), 0);
+        } else {
+            fields.push((format!("{prefix}.{next}"), line.to_owned()));
+            next += 1;
+        }
+    }
+    if !languages.is_empty() {
+        fields.push((format!("{name}.languages"), languages.join(" ")));
+    }
+    fields
+}
+
+/// The boxes of a list that is kept as it is.
+fn rows_as_kept(name: &str, kept: &str) -> Vec<(String, String)> {
+    if let Ok(lists) = serde_json::from_str::<BTreeMap<String, Vec<String>>>(kept) {
+        let lists = lists.iter().map(|(language, list)| format!("[{language}]\n{}", list.join("\n")));
+        return rows(name, &lists.collect::<Vec<_>>().join("\n"));
+    }
+    rows(name, &serde_json::from_str::<Vec<String>>(kept).unwrap_or_default().join("\n"))
+}
+
 /// What the browser would send of a tab, with those changes; a check box is unchecked by an empty text.
-fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut fields = vec![("version".to_owned(), page.value("version").unwrap())];
     for was in page.fields() {
         let Some(name) = was.strip_suffix(".was") else { continue };
         let shown = page.value(&was).unwrap();
         let is_switch = page.kind(name).as_deref() == Some("checkbox");
+        if page.kind(name).is_none() && page.value(name).is_none() {
+            fields.push((was.clone(), shown.clone()));
+            if !changes.iter().any(|(changed, _)| *changed == name) {
+                fields.extend(rows_as_kept(name, &shown));
+            }
+            continue;
+        }
         let value = match shown.as_str() {
             "true" if is_switch => "on".to_owned(),
             "false" if is_switch => String::new(),
@@ -65,24 +101,28 @@ fn filled(page: &Page, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     }
     for (name, value) in changes {
         fields.retain(|(known, _)| known != name);
-        fields.push(((*name).to_owned(), (*value).to_owned()));
+        if page.kind(name).is_some() || !page.fields().contains(&format!("{name}.was")) {
+            fields.push(((*name).to_owned(), (*value).to_owned()));
+        } else {
+            fields.extend(rows(name, value));
+        }
     }
     fields
 }
 
 /// Opens a tab, changes something and saves.
-async fn saves(visitor: &mut Visitor, tab: &str, changes: &[(&str, &str)]) -> Page {
+pub(super) async fn saves(visitor: &mut Visitor, tab: &str, changes: &[(&str, &str)]) -> Page {
     let path = format!("/admin/settings/{tab}");
     let fields = filled(&visitor.open(&path).await, changes);
     sends_all(visitor, &path, &fields).await
 }
 
-async fn link(app: &TestApp) -> String {
+pub(super) async fn link(app: &TestApp) -> String {
     format!("/admin/setup/{}", sign_in::make_link(&app.site().services).await.unwrap())
 }
 
 /// Makes the first account by the link and signs in with it.
-pub(crate) async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
+pub(super) async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCodes {
     let link = link(app).await;
     is_at(&visitor.open(&link).await, 200, "Make the first account");
     let fields = [("username", "root"), ("new_password", LOCAL), ("confirm_password", LOCAL)];
@@ -95,22 +135,36 @@ pub(crate) async fn sets_up(app: &TestApp, visitor: &mut Visitor) -> OneTimeCode
     codes
 }
 
-pub(crate) async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
+pub(super) async fn signs_in(visitor: &mut Visitor, name: &str, domain: &str, password: &str) -> Page {
     visitor.open("/admin/sign-in").await;
     sends(visitor, "/admin/sign-in", &[("username", name), ("domain", domain), ("password", password)]).await
 }
 
+/// The link of an invitation that was made on the console, for whom is named.
+pub(super) async fn invitation(app: &TestApp, name: Option<&str>) -> String {
+    let by = change_settings::Editor { who: None, name: "console".into(), address: None, source: "console" };
+    let token = access::invite(&app.site().services, &by, name.map(str::to_owned)).await.unwrap();
+    format!("/admin/invite/{token}")
+}
+
+/// Comes by an invitation and types name and password.
+pub(super) async fn comes_invited(app: &TestApp, visitor: &mut Visitor, name: &str) -> Page {
+    let link = invitation(app, None).await;
+    visitor.open(&link).await;
+    sends(visitor, &link, &[("username", name), ("domain", "DEMO"), ("password", SAMPLE_PASSWORD)]).await
+}
+
 /// The sample administrator signs in for the first time and sets an app up.
-pub(crate) async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
+pub(super) async fn first_signs_in(app: &TestApp) -> (Visitor, OneTimeCodes, Page) {
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(app, &mut visitor, "admin").await;
     let codes = OneTimeCodes::read(&page);
     let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(app, 0))]).await;
     (visitor, codes, page)
 }
 
 /// A program whose administrators are the members of the group that the sample administrator is in.
-pub(crate) fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
+pub(super) fn with_groups(change: impl FnOnce(&mut Settings)) -> Setup {
     TestApp::new().with_settings(|settings| {
         settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()];
         change(settings);
@@ -211,7 +265,7 @@ async fn guessing_is_held_up_and_locks_nobody_out_of_the_directory() {
     app.advance(Duration::from_secs(31 * 60));
     // And the code of the app, with the right password.
     let mut visitor = app.visitor("x");
-    is_at(&signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await, 200, "Set up an authenticator");
+    is_at(&comes_invited(&app, &mut visitor, "admin").await, 200, "Set up an authenticator");
     let mut codes = Vec::new();
     for number in 0..6 {
         let guess = format!("guess {number}");
@@ -290,7 +344,7 @@ async fn a_directory_in_trouble_keeps_nobody_from_signing_in_without_it() {
 async fn members_of_the_groups_sign_in_and_others_do_not() {
     let app = with_groups(|_| ()).start().await;
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(&app, &mut visitor, "admin").await;
     is_at(&page, 200, "Set up an authenticator app");
     let codes = OneTimeCodes::read(&page);
     let page = sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
@@ -330,7 +384,7 @@ async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
     let app = app.start().await;
     let own = app.account("admin").await.mail.unwrap();
     let mut visitor = app.visitor("admin");
-    let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    let page = comes_invited(&app, &mut visitor, "admin").await;
     let codes = OneTimeCodes::read(&page);
     assert!(app.sent().await.is_empty());
     sends(&mut visitor, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
@@ -341,7 +395,10 @@ async fn a_first_app_is_told_to_its_owner_and_to_those_who_run_this() {
     expected.sort_unstable();
     assert_eq!(to, expected);
     let Message::Mail(mail) = &sent[0] else { panic!("a mail") };
-    assert!(mail.subject.contains("an app for the admin panel") && !mail.text.contains(&codes.code(&app, 0)));
+    assert!(
+        mail.subject.contains("a second factor for the admin panel")
+            && !mail.text.contains(&codes.code(&app, 0))
+    );
     app.advance(Duration::from_secs(30));
     let mut again = app.visitor("admin");
     signs_in(&mut again, "admin", "DEMO", SAMPLE_PASSWORD).await;
@@ -394,7 +451,7 @@ async fn a_session_ends_by_idling_by_its_length_by_signing_out_and_with_the_memb
 async fn no_page_of_the_panel_is_seen_or_sent_without_signing_in() {
     let app = with_groups(|_| ()).start().await;
     let mut pending = app.visitor("admin");
-    signs_in(&mut pending, "admin", "DEMO", SAMPLE_PASSWORD).await;
+    comes_invited(&app, &mut pending, "admin").await;
     let mut user = app.visitor("alice");
     user.enrolls().await;
     for path in ["/admin", "/admin/settings/general", "/admin/sign-out", "/admin/settings/nothing"] {
@@ -497,7 +554,7 @@ async fn programs_files_and_fixed_settings_can_not_be_changed_in_the_panel() {
 }
 
 #[tokio::test]
-async fn lists_are_taken_line_by_line_or_refused_never_lost() {
+async fn lists_are_taken_entry_by_entry_or_refused_never_lost() {
     const LISTS: &str = "enroll.question_list";
     let app = TestApp::new().start().await;
     let mut visitor = app.visitor("root");
@@ -506,11 +563,9 @@ async fn lists_are_taken_line_by_line_or_refused_never_lost() {
     is_at(&saves(&mut visitor, "enroll", &[(LISTS, mine)]).await, 200, "Saved");
     let lists = app.site().services.settings.load().enroll.question_list.clone();
     assert_eq!(lists["en"][0], "Your first [or last] teacher?");
-    for wrong in ["Your first pet?", "[en]\na\n[de]\nb\n[en]\nc", "Lost\n[en]\na"] {
-        let page = saves(&mut visitor, "enroll", &[(LISTS, wrong)]).await;
-        is_at(&page, 422, "must be lists by language");
-        assert!(page.html.contains(wrong.split('\n').next().unwrap()));
-    }
+    let page = saves(&mut visitor, "enroll", &[(LISTS, "[en]\nYour only pet?")]).await;
+    is_at(&page, 422, "needs at least");
+    assert_eq!(page.value("enroll.question_list.en.0").as_deref(), Some("Your only pet?"));
     assert_eq!(app.site().services.settings.load().enroll.question_list, lists);
     // Long lists are no reason to lose them either.
     let long = |count: usize| {
@@ -541,25 +596,34 @@ async fn lists_are_taken_line_by_line_or_refused_never_lost() {
 }
 
 #[tokio::test]
-async fn the_last_group_of_administrators_stays_where_there_is_no_account_of_regains_own() {
+async fn nobody_shuts_themselves_out_where_there_is_no_account_of_regains_own() {
     const OTHER: &str = "S-1-5-21-1001-1002-1003-1104";
     let app = TestApp::new().start().await;
     let services = &app.site().services;
-    let editor = change_settings::Editor { name: "console".into(), address: None, source: "setup" };
-    let set = async |groups: &[&str]| {
+    let who = Some(AdminId::Account(app.account("admin").await.key));
+    let mut editor = change_settings::Editor { who, name: "x".into(), address: None, source: "admin" };
+    let set = async |editor: &change_settings::Editor, tab: &str, groups: &[&str]| {
         let (version, _) = change_settings::load(services).await.unwrap();
         let value = Some(toml::Value::from(groups.to_vec()));
-        let edit = change_settings::Edit { key: "admin.administrators".into(), value };
-        change_settings::change(services, &editor, version, vec![edit]).await.unwrap()
+        let edit = change_settings::Edit { key: format!("admin.{tab}"), value };
+        let change = change_settings::change(services, editor, version, vec![edit]).await.unwrap();
+        matches!(change, change_settings::Change::Made(_))
     };
-    let is_made = |change| matches!(change, change_settings::Change::Made(_));
-    assert!(is_made(set(&[SAMPLE_ADMINISTRATORS]).await));
-    assert!(!is_made(set(&[]).await) && !is_made(set(&[OTHER]).await));
-    assert!(is_made(set(&[OTHER, SAMPLE_ADMINISTRATORS]).await) && is_made(set(&[OTHER]).await));
-    assert_eq!(services.settings.load().admin.administrators, [OTHER]);
+    assert!(set(&editor, "administrators", &[OTHER, SAMPLE_ADMINISTRATORS]).await);
+    // One old group left is not enough: it has to be one of the editor's.
+    assert!(!set(&editor, "administrators", &[]).await && !set(&editor, "administrators", &[OTHER]).await);
+    assert!(set(&editor, "auditors", &[SAMPLE_ADMINISTRATORS]).await);
+    assert!(set(&editor, "administrators", &[SAMPLE_ADMINISTRATORS]).await);
+    // Nor does anybody leave out the address they come from.
+    editor.address = Some([192, 0, 2, 1].into());
+    assert!(!set(&editor, "addresses", &["10.0.0.0/8"]).await);
+    assert!(set(&editor, "addresses", &["10.0.0.0/8", "192.0.2.0/24"]).await);
     let mut visitor = app.visitor("root");
     sets_up(&app, &mut visitor).await;
-    assert!(is_made(set(&[]).await));
+    assert!(set(&editor, "administrators", &[]).await);
+    assert!(!set(&editor, "addresses", &["10.0.0.0/8"]).await);
+    let page = saves(&mut visitor, "admin", &[("admin.addresses", "198.51.100.0/24")]).await;
+    assert!(page.code() == 422 && page.text().contains("the address that you come from"), "{}", page.text());
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod import;
 mod integrity;
 mod methods;
 mod outbox;
+mod panel_access;
 mod permissions;
 mod proving;
 mod reminders;

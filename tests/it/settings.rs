@@ -10,7 +10,7 @@ use regain::{
 use toml::Value;
 
 fn editor() -> Editor {
-    Editor { name: "DEMO\\admin".into(), address: Some([192, 0, 2, 9].into()), source: "admin" }
+    Editor { who: None, name: "DEMO\\admin".into(), address: Some([192, 0, 2, 9].into()), source: "admin" }
 }
 
 fn edit(key: &str, value: impl Into<Value>) -> Edit {

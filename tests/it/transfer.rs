@@ -45,7 +45,7 @@ async fn set_up(app: &TestApp) {
 
 async fn set(app: &TestApp, edits: &[(&str, Value)]) -> Change {
     let services = &app.site().services;
-    let editor = Editor { name: "console".into(), address: None, source: "setup" };
+    let editor = Editor { who: None, name: "console".into(), address: None, source: "setup" };
     let (version, _) = change_settings::load(services).await.unwrap();
     let edits =
         edits.iter().map(|(key, value)| Edit { key: (*key).into(), value: Some(value.clone()) }).collect();

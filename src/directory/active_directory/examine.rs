@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ldap3::Scope;
 use rustls::{
     CertificateError,
@@ -17,7 +19,7 @@ use time::{Date, Month, OffsetDateTime, Time};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
-    super::{Finding, PasswordCheck, Verdict},
+    super::{Certificate, Error, Finding, PasswordCheck, Seen, Verdict},
     ActiveDirectory,
     connection::{Connection, DialFault, Fault, Search},
     controllers::Controller,
@@ -31,6 +33,8 @@ use crate::domain::clock::Timestamp;
 const MOST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 /// A certificate that ends sooner than this is worth a warning.
 const CERTIFICATE_DAYS: i64 = 21;
+/// How many controllers are looked at from outside.
+const SURVEYED: usize = 8;
 /// How many accounts the rights are checked on.
 const SAMPLE: i32 = 50;
 /// Names are compared among this many accounts at most.
@@ -69,7 +73,7 @@ impl ActiveDirectory {
         let mut usable = None;
         let mut service_account_refused = false;
         for controller in &controllers {
-            let Some(mut connection) = self.examine_connection(controller, &mut findings).await else {
+            let (Some(mut connection), _) = self.examine_connection(controller, &mut findings).await else {
                 continue;
             };
             if service_account_refused {
@@ -98,19 +102,32 @@ impl ActiveDirectory {
         findings.0
     }
 
-    /// Name, address, TLS and certificate.
+    /// What can be seen of each controller without a password.
+    pub(super) async fn survey_all(&self) -> Result<Vec<Seen>, Error> {
+        let mut seen = Vec::new();
+        for controller in self.network.controllers().await?.iter().take(SURVEYED) {
+            let mut findings = Findings::default();
+            let (_, certificates) = self.examine_connection(controller, &mut findings).await;
+            let chain = certificates.iter().filter_map(describe).collect();
+            let Some(finding) = findings.0.pop() else { continue };
+            seen.push(Seen { controller: controller.to_string(), chain, finding });
+        }
+        Ok(seen)
+    }
+
+    /// Name, address, TLS and certificate; and the certificates that were shown.
     async fn examine_connection(
         &self,
         controller: &Arc<Controller>,
         findings: &mut Findings,
-    ) -> Option<Connection> {
+    ) -> (Option<Connection>, Vec<CertificateDer<'static>>) {
         let subject = format!("{} {controller}", self.domain.name);
         let dialer = &self.network.dialer;
         let (config, shown) = match dialer.anchors.for_name(&controller.name) {
             Ok(pair) => pair,
             Err(error) => {
                 findings.add(subject, Verdict::Bad, format!("TLS can't be set up: {error}"));
-                return None;
+                return (None, Vec::new());
             }
         };
         let is_ipv6 =
@@ -118,7 +135,7 @@ impl ActiveDirectory {
         let host = if is_ipv6 { "address.invalid".into() } else { controller.name.to_str() };
         let dialled = dialer.dial_with(controller, config, &host).await;
         let certificates = shown.certificates();
-        match dialled {
+        let connection = match dialled {
             Ok(connection) => {
                 let (verdict, text) = self.certificate_end(&certificates);
                 findings.add(format!("{subject} certificate"), verdict, text);
@@ -152,7 +169,8 @@ impl ActiveDirectory {
                 findings.add(subject, Verdict::Bad, format!("{fault}. {mending}"));
                 None
             }
-        }
+        };
+        (connection, certificates)
     }
 
     /// How long the certificate lasts.
@@ -540,6 +558,23 @@ fn mend_certificate(fault: &CertificateError, certificates: &[CertificateDer<'_>
         }
         other => format!("it is not trusted: {other}. {shown}"),
     }
+}
+
+/// A certificate in words.
+fn describe(certificate: &CertificateDer<'static>) -> Option<Certificate> {
+    let parsed = parse(certificate)?;
+    let digest = digest::digest(&digest::SHA256, certificate);
+    let fingerprint: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let body = STANDARD.encode(certificate);
+    let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
+    Some(Certificate {
+        subject: parsed.subject().to_string(),
+        issuer: parsed.issuer().to_string(),
+        ends: parsed.validity().not_after.to_string(),
+        fingerprint: fingerprint.join(":"),
+        is_authority: parsed.is_ca(),
+        pem: format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"),
+    })
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {

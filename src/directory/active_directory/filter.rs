@@ -2,6 +2,7 @@
 
 use ldap3::ldap_escape;
 
+use super::super::Groups;
 use crate::domain::account::LogonName;
 
 /// Every object that has an account's attributes, computers and managed service accounts included: what they are
@@ -11,6 +12,25 @@ const ACCOUNTS: &str = "(objectClass=user)";
 /// People's accounts, disabled ones too: sAMAccountType is SAM_NORMAL_USER_ACCOUNT (MS-ADTS 2.2.15), which also is
 /// indexed.
 pub const PEOPLE: &str = "(sAMAccountType=805306368)";
+
+/// Security groups: groupType with SECURITY_ENABLED in it (MS-ADTS 2.2.12), by the rule LDAP_MATCHING_RULE_BIT_AND.
+const GROUPS: &str = "(groupType:1.2.840.113556.1.4.803:=2147483648)";
+
+/// The filter that finds groups.
+pub fn groups(wanted: Groups<'_>) -> String {
+    match wanted {
+        Groups::Named(part) => {
+            let part = ldap_escape(part);
+            format!("(&{GROUPS}(|(sAMAccountName=*{part}*)(cn=*{part}*)(description=*{part}*)))")
+        }
+        Groups::WithSid(sid) => format!("(&{GROUPS}(objectSid={}))", ldap_escape(sid)),
+    }
+}
+
+/// The filter that finds what the forest knows of the domain with that naming context.
+pub fn partition(context: &str) -> String {
+    format!("(&(objectClass=crossRef)(nCName={}))", ldap_escape(context))
+}
 
 /// The filter that finds the accounts of a name. May match more than is meant, see [`super::super::matching`].
 pub fn by_name(name: &LogonName) -> String {
@@ -42,6 +62,8 @@ mod tests {
         ] {
             let filter = by_name(&LogonName::Sam(typed.into()));
             assert_eq!(filter, format!("(&(objectClass=user)(sAMAccountName={escaped}))"));
+            assert!(groups(Groups::Named(typed)).contains(&format!("(cn=*{}*)", ldap_escape(typed))));
+            assert!(groups(Groups::WithSid(typed)).ends_with(&format!("(objectSid={escaped}))")));
         }
     }
 

@@ -46,7 +46,9 @@ use self::{
     resolve::Resolver,
     tls::Anchors,
 };
-use super::{Directory, Error, Finding, PasswordCheck, ResetOptions, matching::the_one_meant};
+use super::{
+    Directory, Error, Finding, Group, Groups, PasswordCheck, ResetOptions, Seen, matching::the_one_meant,
+};
 use crate::domain::{
     account::{Account, Domain, DomainName, LogonName, ObjectGuid},
     clock::{Clock, Timestamp},
@@ -353,6 +355,38 @@ impl Directory for ActiveDirectory {
         }
     }
 
+    async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
+        if wanted == Groups::Named("") {
+            return Ok(Vec::new());
+        }
+        let search = Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter: &filter::groups(wanted),
+            attributes: &["objectSid", "sAMAccountName", "description"],
+            limit: i32::try_from(Group::MOST).unwrap_or(i32::MAX),
+            with_security: false,
+        };
+        let outcome = self.pool.search(&search).await?.outcome;
+        if outcome.code != 0 && !reply::is_too_many(outcome.code) {
+            return Err(reply::unexpected(outcome.code, &outcome.text));
+        }
+        let mut groups: Vec<_> = outcome
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                Some(Group {
+                    sid: entry.bytes("objectSid").and_then(sid::text)?,
+                    name: entry.text("sAMAccountName")?,
+                    description: entry.text("description").unwrap_or_default(),
+                    distinguished_name: entry.dn.clone(),
+                })
+            })
+            .collect();
+        groups.sort_by_cached_key(|group| group.name.to_lowercase());
+        Ok(groups)
+    }
+
     async fn verify_password(&self, account: &Account, password: &Password) -> Result<PasswordCheck, Error> {
         let mut tries_left = self.network.controllers().await?.len();
         loop {
@@ -398,6 +432,32 @@ impl Directory for ActiveDirectory {
 
     async fn examine(&self) -> Vec<Finding> {
         self.examine_all().await
+    }
+
+    async fn survey(&self) -> Result<Vec<Seen>, Error> {
+        self.survey_all().await
+    }
+
+    async fn names(&self) -> Result<Domain, Error> {
+        let odd = || Error::Unexpected("the directory does not tell its names".into());
+        let contexts = ["defaultNamingContext", "configurationNamingContext"];
+        let root = self.read("", &contexts).await?.ok_or_else(odd)?.entry;
+        let [base, configuration] = contexts.map(|name| root.text(name));
+        let (base, configuration) = (base.ok_or_else(odd)?, configuration.ok_or_else(odd)?);
+        // Each domain of the forest has a crossRef (MS-ADTS 6.1.1.2.1.1).
+        let search = Search {
+            base: &format!("CN=Partitions,{configuration}"),
+            scope: Scope::OneLevel,
+            filter: &filter::partition(&base),
+            attributes: &["nETBIOSName", "dnsRoot"],
+            limit: 1,
+            with_security: false,
+        };
+        let outcome = self.pool.search(&search).await?.outcome;
+        let entry = outcome.entries.first().ok_or_else(odd)?;
+        let netbios = entry.text("nETBIOSName").ok_or_else(odd)?;
+        let name = entry.text("dnsRoot").ok_or_else(odd)?;
+        Ok(Domain { name: DomainName::new(&name), netbios })
     }
 }
 

@@ -9,13 +9,16 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{
+        CertificateDer, ServerName, UnixTime,
+        pem::{self, PemObject},
+    },
 };
 
 use super::SettingsError;
@@ -27,12 +30,15 @@ pub enum Trust {
     System,
     /// Those in these PEM files and no others.
     Files(Vec<PathBuf>),
+    /// Those in this PEM text and no others.
+    Text(String),
 }
 
 /// The trusted CAs, made ready.
 pub struct Anchors {
     provider: Arc<CryptoProvider>,
-    verifier: Arc<WebPkiServerVerifier>,
+    /// `None` if nobody is trusted.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     /// Shared by all connections, so that TLS sessions are resumed.
     standard: Arc<ClientConfig>,
 }
@@ -43,14 +49,8 @@ impl Anchors {
         let mut roots = RootCertStore::empty();
         match trust {
             Trust::System => {
-                let found = rustls_native_certs::load_native_certs();
-                let (usable, _) = roots.add_parsable_certificates(found.certs);
-                if usable == 0 {
-                    let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-                    return Err(SettingsError(format!(
-                        "the operating system has no certification authorities{why}; name the CA's PEM file"
-                    )));
-                }
+                // There may be none, as in a container that holds nothing but Regain: then no certificate is good.
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
             Trust::Files(files) => {
                 for file in files {
@@ -58,22 +58,24 @@ impl Anchors {
                         SettingsError(format!("the CA file {}: {why}", file.display()))
                     };
                     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| fault(&error))?;
-                    let before = roots.len();
-                    for certificate in certificates {
-                        let certificate = certificate.map_err(|error| fault(&error))?;
-                        roots.add(certificate).map_err(|error| fault(&error))?;
-                    }
-                    if roots.len() == before {
-                        return Err(fault(&"no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)"));
-                    }
+                    add(&mut roots, certificates).map_err(|error| fault(&error))?;
                 }
+            }
+            Trust::Text(text) => {
+                add(&mut roots, CertificateDer::pem_slice_iter(text.as_bytes()))
+                    .map_err(|error| SettingsError(format!("the CA's certificates: {error}")))?;
             }
         }
         let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| SettingsError(format!("the certification authorities: {error}")))?;
+        let verifier =
+            match WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+                .build()
+            {
+                Ok(verifier) => Some(verifier),
+                Err(VerifierBuilderError::NoRootAnchors) => None,
+                Err(error) => return Err(SettingsError(format!("the certification authorities: {error}"))),
+            };
         let standard = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| SettingsError(format!("TLS: {error}")))?
@@ -91,8 +93,12 @@ impl Anchors {
     /// looked at. Checks exactly what [`Self::standard`] checks.
     pub fn for_name(&self, name: &ServerName<'static>) -> Result<(Arc<ClientConfig>, Shown), rustls::Error> {
         let shown = Shown::default();
-        let check =
-            NamedCheck { verifier: Arc::clone(&self.verifier), name: name.clone(), shown: shown.clone() };
+        let check = NamedCheck {
+            verifier: self.verifier.clone(),
+            name: name.clone(),
+            shown: shown.clone(),
+            schemes: self.provider.signature_verification_algorithms.supported_schemes(),
+        };
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
@@ -100,6 +106,21 @@ impl Anchors {
             .with_no_client_auth();
         Ok((Arc::new(config), shown))
     }
+}
+
+/// Adds certificates, of which there must be some.
+fn add(
+    roots: &mut RootCertStore,
+    certificates: impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let before = roots.len();
+    for certificate in certificates {
+        roots.add(certificate?)?;
+    }
+    if roots.len() == before {
+        return Err("no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)".into());
+    }
+    Ok(())
 }
 
 /// The certificates that a controller showed, its own first; filled during the handshake, good or bad.
@@ -116,9 +137,16 @@ impl Shown {
 /// rustls's own check, with the name set beforehand.
 #[derive(Debug)]
 struct NamedCheck {
-    verifier: Arc<WebPkiServerVerifier>,
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     name: ServerName<'static>,
     shown: Shown,
+    schemes: Vec<SignatureScheme>,
+}
+
+impl NamedCheck {
+    fn verifier(&self) -> Result<&WebPkiServerVerifier, rustls::Error> {
+        self.verifier.as_deref().ok_or(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
 }
 
 impl ServerCertVerifier for NamedCheck {
@@ -133,7 +161,7 @@ impl ServerCertVerifier for NamedCheck {
         let chain = std::iter::once(end_entity).chain(intermediates);
         *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) =
             chain.map(|certificate| certificate.clone().into_owned()).collect();
-        self.verifier.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        self.verifier()?.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -142,7 +170,7 @@ impl ServerCertVerifier for NamedCheck {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signature)
+        self.verifier()?.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -151,10 +179,10 @@ impl ServerCertVerifier for NamedCheck {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signature)
+        self.verifier()?.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.schemes.clone()
     }
 }

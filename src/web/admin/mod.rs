@@ -1,7 +1,12 @@
 //! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
+mod access;
+mod add_domain;
+mod control;
+mod domains;
 mod import;
+mod overview;
 mod proof;
 mod settings;
 mod sign_in;
@@ -11,7 +16,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use poem::{
-    Endpoint, Request, Response, Result, Route,
+    Endpoint, EndpointExt as _, Request, Response, Result, Route,
+    endpoint::BoxEndpoint,
+    error::NotFoundError,
     http::{Method, StatusCode, header},
 };
 use serde::Serialize;
@@ -20,7 +27,7 @@ use super::{
     Site, address, cookie, csrf,
     form::Form,
     language, problem,
-    user::{page, set_cookie_at},
+    user::{keep_language, page, set_cookie_at},
 };
 use crate::{
     domain::{admin::Role, field::Problem, refusal::Refusal},
@@ -39,18 +46,67 @@ const PATH: &str = "/";
 /// The most a form of the panel may have: lists of questions in every language, as they were and as they are to be.
 const MAXIMUM_FORM: usize = 256 * 1024;
 
+/// What answers at an address.
+enum Answers {
+    /// A page for those who are signed in; it says itself for which roles.
+    Guarded(fn() -> Box<dyn Page>),
+    /// A page of signing in.
+    Open(fn(&Arc<Site>) -> BoxEndpoint<'static, Response>),
+}
+
+/// Every address of the panel. The router is made of this, so that none can be without its guard.
+const ROUTES: [(&str, Answers); 13] = [
+    ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
+    ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
+    ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
+    ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
+    ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
+    ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
+    ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
+    ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),
+    ("/admin/sign-out", Answers::Guarded(|| Box::new(SignOut))),
+    ("/admin/sign-in", Answers::Open(|site| sign_in::SignIn(Arc::clone(site)).boxed())),
+    ("/admin/invite/:token", Answers::Open(|site| sign_in::Invite(Arc::clone(site)).boxed())),
+    ("/admin/setup/:token", Answers::Open(|site| sign_in::SetUp(Arc::clone(site)).boxed())),
+];
+
+/// Every address of the panel, with names in the place of what differs.
+pub fn addresses() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(address, _)| *address)
+}
+
 /// Adds all addresses of the panel.
 pub fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
-    let guarded = |page: Box<dyn Page>| Guarded { site: Arc::clone(site), page };
-    routes
-        .at("/admin", guarded(Box::new(settings::Overview)))
-        .at("/admin/sign-in", sign_in::SignIn(Arc::clone(site)))
-        .at("/admin/setup/:token", sign_in::SetUp(Arc::clone(site)))
-        .at("/admin/sign-out", guarded(Box::new(SignOut)))
-        .at("/admin/import", guarded(Box::new(import::Import)))
-        .at("/admin/import/report", guarded(Box::new(import::Report)))
-        .at("/admin/transfer", guarded(Box::new(transfer::Transfer)))
-        .at("/admin/settings/:tab", guarded(Box::new(settings::TabPage)))
+    ROUTES.iter().fold(routes, |routes, (address, answers)| {
+        let inner = match answers {
+            Answers::Guarded(page) => Guarded { site: Arc::clone(site), page: page() }.boxed(),
+            Answers::Open(endpoint) => endpoint(site),
+        };
+        routes.at(*address, Door { site: Arc::clone(site), inner })
+    })
+}
+
+/// What stands before every address of the panel: for those who come from elsewhere there is nothing here.
+struct Door {
+    site: Arc<Site>,
+    inner: BoxEndpoint<'static, Response>,
+}
+
+impl Endpoint for Door {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        if !self.site.services.settings.load().admin.is_open_to(address(&request)) {
+            return Err(NotFoundError.into());
+        }
+        let asked = language::asked(&request).map(|_| language(&self.site, &request).code.clone());
+        let mut response = self.inner.call(request).await?;
+        if let Some(code) = asked {
+            keep_language(&mut response, &code);
+        }
+        Ok(response)
+    }
 }
 
 /// Who sits before a page, and at which.
@@ -71,7 +127,12 @@ impl Seat<'_> {
 
     /// Who it is, for the audit log.
     fn editor(&self) -> Editor {
-        Editor { name: self.admin.name.clone(), address: Some(self.address), source: "admin" }
+        Editor {
+            who: Some(self.admin.who.clone()),
+            name: self.admin.name.clone(),
+            address: Some(self.address),
+            source: "admin",
+        }
     }
 }
 
@@ -196,10 +257,15 @@ fn redirect_under(session: &SessionId, to: &str) -> Response {
 /// What every page of the panel has besides.
 #[derive(Serialize)]
 struct Panel {
+    /// The key of the page, of those in the list.
+    at: String,
     name: String,
     role: &'static str,
     sign_out: String,
     tabs: Vec<TabLink>,
+    /// What was searched for among the settings.
+    search: String,
+    may_search: bool,
 }
 
 #[derive(Serialize)]
@@ -212,16 +278,17 @@ struct TabLink {
 impl Panel {
     fn new(seat: &Seat<'_>, current: &str) -> Self {
         let may_see = settings::is_for(seat.admin.role);
-        let tabs = settings::TABS.iter().filter(|_| may_see).map(|key| TabLink {
-            key,
-            href: format!("/admin/settings/{key}"),
-            current: *key == current,
-        });
+        let link = |key, href| TabLink { key, href, current: key == current };
+        let tabs = settings::TABS.iter().map(|key| link(*key, format!("/admin/settings/{key}")));
+        let tabs = std::iter::once(link("domain", "/admin/domains".into())).chain(tabs).filter(|_| may_see);
         Self {
+            at: current.to_owned(),
             name: seat.admin.name.clone(),
             role: seat.admin.role.as_str(),
             sign_out: seat.token("/admin/sign-out"),
             tabs: tabs.collect(),
+            search: String::new(),
+            may_search: may_see,
         }
     }
 }
@@ -244,7 +311,7 @@ impl Page for SignOut {
     }
 
     async fn take(&self, seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
-        flows::sign_in::end(&seat.site.services, &seat.session.hash()).await?;
+        flows::sign_in::sign_out(&seat.site.services, &seat.session.hash()).await?;
         let mut response = redirect("/admin/sign-in");
         set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
         Ok(response)

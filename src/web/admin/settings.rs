@@ -3,26 +3,33 @@
 use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
-use toml::{Table, Value};
+use toml::Table;
 
-use super::{Page, Panel, Seat, draw, redirect};
+use super::{
+    Page, Panel, Seat,
+    control::{Button, Content, Control, FoundGroup, FoundGroups, Given, label},
+    draw, redirect,
+};
 use crate::{
     domain::{
         admin::Role,
         code::Code,
+        contact::{EmailAddress, PhoneNumber},
         field::{Field as FormField, Problem, Problems},
         refusal::Refusal,
+        secret::SecretText,
     },
     flows::{
         Error,
         change_settings::{self, Change, Edit},
         sign_in,
+        try_out::{self, Finding, Tried, Verdict},
     },
-    settings::{Fault, Field, Shape, Tab as _, layers},
+    settings::{Fault, Field, Of, Shape, Tab as _, layers},
     web::{form::Form, user::page},
 };
 
-/// The tabs, in the order in which they are offered. The domains are edited in the configuration file.
+/// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
 pub(super) const TABS: [&str; 12] = [
     "general",
     "enroll",
@@ -44,43 +51,22 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 10] =
-    ["enroll", "security", "methods", "codes", "permissions", "mail", "sms", "alerts", "limits", "admin"];
+const GUARDED: [&str; 11] = [
+    "enroll",
+    "security",
+    "methods",
+    "codes",
+    "permissions",
+    "mail",
+    "sms",
+    "alerts",
+    "limits",
+    "admin",
+    "domain",
+];
 
-/// `/admin`
-pub(super) struct Overview;
-
-#[derive(Serialize)]
-struct OverviewContext<'a> {
-    page: page::Page<'a>,
-    panel: Panel,
-    facts: Vec<(&'static str, String)>,
-}
-
-#[async_trait]
-impl Page for Overview {
-    fn is_for(&self, _role: Role) -> bool {
-        true
-    }
-
-    async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
-        let site = seat.site;
-        let domains: Vec<_> = site.services.domains().into_iter().map(|domain| domain.netbios).collect();
-        let store = site.services.store.trouble().unwrap_or_default();
-        let facts = vec![
-            ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("domains", domains.join(", ")),
-            ("store", store),
-        ];
-        let page = page::Page::new(site, seat.language, "admin", "menu");
-        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts };
-        Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
-    }
-
-    async fn take(&self, _seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
-        Ok(redirect("/admin"))
-    }
-}
+/// So many trials and searches a minute: what is tried reaches into the network.
+const TRIALS: u32 = 12;
 
 /// `/admin/settings/TAB`
 pub(super) struct TabPage;
@@ -96,12 +82,43 @@ struct TabContext<'a> {
 #[derive(Serialize)]
 struct TabWords {
     key: String,
+    /// The title, if it is not that of the tab: a domain's name.
+    title: String,
     version: u64,
     saved: bool,
+    /// Whether there is something on the page that is not saved.
+    is_draft: bool,
     may_change: bool,
     /// Whether the code of the app is wanted before anything is changed.
     wants_code: bool,
+    /// The box to go on at.
+    focus: String,
     groups: Vec<Group>,
+    /// The names of the domains, for lists of them.
+    domains: Vec<String>,
+    /// What can be tried here: `mail`, `sms`, `domain` or nothing.
+    trial: &'static str,
+    trial_to: String,
+    findings: Vec<FindingRow>,
+}
+
+/// A line of what a trial told.
+#[derive(Serialize)]
+pub(super) struct FindingRow {
+    verdict: &'static str,
+    subject: String,
+    text: String,
+}
+
+impl From<Finding> for FindingRow {
+    fn from(finding: Finding) -> Self {
+        let verdict = match finding.verdict {
+            Verdict::Good => "good",
+            Verdict::Warning => "warning",
+            Verdict::Bad => "bad",
+        };
+        Self { verdict, subject: finding.subject, text: finding.text }
+    }
 }
 
 /// Fields under one heading; the tab's own have none.
@@ -112,33 +129,16 @@ struct Group {
     fields: Vec<Control>,
 }
 
-/// A field as it is drawn.
-#[derive(Serialize)]
-struct Control {
-    name: String,
-    label: String,
-    help: String,
-    kind: &'static str,
-    value: String,
-    /// What is in force: sent along, so that only what is changed here is changed.
-    was: String,
-    options: Vec<page::Choice>,
-    /// The bounds of a number, and the default, in words of their own.
-    least: String,
-    most: String,
-    default: String,
-    /// Where it is fixed; empty if it is not.
-    fixed: String,
-    is_fixed: bool,
-    is_for_the_file: bool,
-    /// Whether a secret is set.
-    is_set: bool,
+/// The number of the domain whose tab it is.
+fn domain_of(tab: &str) -> Option<usize> {
+    tab.strip_prefix("domain.")?.parse().ok()
 }
 
 /// The sections of a tab whose fields can be edited here.
-fn sections(tab: &str) -> Option<Vec<(String, &'static str, &'static [Field])>> {
-    let field = layers::field(tab).filter(|_| TABS.contains(&tab))?;
-    let Shape::Section(fields) = field.shape else { return None };
+pub(super) fn sections(tab: &str) -> Option<Vec<(String, &'static str, &'static [Field])>> {
+    let is_tab = TABS.contains(&tab) || domain_of(tab).is_some();
+    let field = layers::field(tab).filter(|_| is_tab)?;
+    let (Shape::Section(fields) | Shape::Sections(fields)) = field.shape else { return None };
     let mut sections = vec![(tab.to_owned(), "", fields)];
     for field in fields {
         if let Shape::Section(inner) = field.shape {
@@ -149,115 +149,8 @@ fn sections(tab: &str) -> Option<Vec<(String, &'static str, &'static [Field])>> 
 }
 
 /// The fields of a section that are edited as one value.
-fn plain(fields: &'static [Field]) -> impl Iterator<Item = &'static Field> {
+pub(super) fn plain(fields: &'static [Field]) -> impl Iterator<Item = &'static Field> {
     fields.iter().filter(|field| !matches!(field.shape, Shape::Section(_) | Shape::Sections(_)))
-}
-
-/// `idle_timeout_seconds` as people read it: `Idle timeout seconds`.
-fn label(key: &str) -> String {
-    let mut words = key.replace('_', " ");
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    words
-}
-
-/// A value as it stands in a box.
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(lines)) => {
-            lines.iter().map(|line| shown(Some(line))).collect::<Vec<_>>().join("\n")
-        }
-        Some(Value::Table(lists)) => {
-            let lists = lists.iter().map(|(language, list)| format!("[{language}]\n{}", shown(Some(list))));
-            lists.collect::<Vec<_>>().join("\n\n")
-        }
-        Some(other) => other.to_string(),
-    }
-}
-
-/// What was typed, as a value; `None` for nothing. What can't be understood stays a text, to be refused.
-fn understood(field: &Field, typed: &str) -> Option<Value> {
-    let lines = |text: &str| {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        Value::Array(lines.map(|line| Value::String(line.to_owned())).collect())
-    };
-    match field.shape {
-        Shape::List if typed.trim().is_empty() && (field.default)().is_none() => None,
-        Shape::List => Some(lines(typed)),
-        Shape::ListsByLanguage => {
-            Some(lists_by_language(typed).map_or_else(|| Value::String(typed.to_owned()), Value::Table))
-        }
-        _ if typed.is_empty() => None,
-        _ => Some(field.understand(typed)),
-    }
-}
-
-/// Lists as they stand in a box: `[en]` on a line of its own above each. `None` if it is anything else.
-fn lists_by_language(typed: &str) -> Option<Table> {
-    let mut lists = Table::new();
-    let mut current = None;
-    for line in typed.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if let Some(language) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            let language = language.trim().to_owned();
-            if lists.insert(language.clone(), Value::Array(Vec::new())).is_some() {
-                return None;
-            }
-            current = Some(language);
-        } else {
-            let list = lists.get_mut(current.as_ref()?)?.as_array_mut()?;
-            list.push(Value::String(line.to_owned()));
-        }
-    }
-    Some(lists)
-}
-
-fn control(
-    seat: &Seat<'_>,
-    key: &str,
-    field: &Field,
-    effective: &Table,
-    is_set: bool,
-    typed: Option<&str>,
-) -> Control {
-    let fixed = seat.site.services.fixed.source(key);
-    let was = shown(layers::find(effective, key));
-    let value = typed.map_or_else(|| was.clone(), str::to_owned);
-    let default = (field.default)();
-    let bound = |bound: Option<u32>| bound.map(|bound| bound.to_string()).unwrap_or_default();
-    let (kind, options) = match field.shape {
-        Shape::Switch => ("switch", Vec::new()),
-        Shape::Number => ("number", Vec::new()),
-        Shape::Secret => ("secret", Vec::new()),
-        Shape::Choice(words) => {
-            let mut options: Vec<_> = words.iter().map(|word| page::Choice::plain(word, &value)).collect();
-            if default.is_none() {
-                options.insert(0, page::Choice::labelled("", "", value.is_empty()));
-            }
-            ("choice", options)
-        }
-        Shape::List | Shape::ListsByLanguage => ("lines", Vec::new()),
-        _ => ("text", Vec::new()),
-    };
-    let default = shown(default.as_ref());
-    Control {
-        name: key.to_owned(),
-        label: label(field.key),
-        help: field.help.trim().to_owned(),
-        kind,
-        value: if field.is_secret() { String::new() } else { value },
-        options,
-        least: bound(field.bounds.map(|bounds| bounds.0)),
-        most: bound(field.bounds.map(|bounds| bounds.1)),
-        default: if default.contains('\n') { String::new() } else { default },
-        was: if field.is_secret() { String::new() } else { was },
-        is_for_the_file: layers::is_for_the_file(key),
-        is_fixed: fixed.is_some() || layers::is_for_the_file(key),
-        fixed: fixed.unwrap_or_default().to_owned(),
-        is_set,
-    }
 }
 
 /// What is in force, as a table, and which secrets are set.
@@ -272,15 +165,13 @@ fn effective(seat: &Seat<'_>, changed: &Table) -> (Table, Vec<String>) {
     (seat.site.services.settings.load().values(), secrets)
 }
 
-/// What was typed, of the fields that were changed.
-type Typed = Vec<(String, String)>;
-
-/// What was sent and could not be done.
+/// What is on the page besides what is in force.
 #[derive(Default)]
-struct Refused {
-    typed: Typed,
+struct State {
+    /// What was typed, of the fields that were changed: over what, and what.
+    drafts: Vec<(String, Content, Content)>,
     faults: Vec<Fault>,
-    /// What is wrong with the form as a whole, among the texts.
+    /// What is to be said of the form as a whole, among the texts.
     summary: Option<&'static str>,
     /// What is wrong with the code of the app.
     problems: Problems,
@@ -288,34 +179,100 @@ struct Refused {
     is_proved: bool,
     /// The secrets that were given or to be removed: what is not done is told, since they are not shown again.
     secrets: Vec<String>,
+    /// What a trial told, and for whom it was.
+    findings: Vec<Finding>,
+    trial_to: String,
+    /// What a search for groups found, for which list.
+    found: Option<(String, FoundGroups)>,
+    focus: String,
 }
 
-async fn draw_tab(seat: &Seat<'_>, tab: &str, refused: Option<&Refused>) -> Result<Response, Error> {
+impl State {
+    fn is_refused(&self) -> bool {
+        !self.faults.is_empty() || !self.problems.is_empty() || self.summary.is_some()
+    }
+}
+
+/// Draws a tab; with nothing in `state` as it is in force.
+async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Result<Response, Error> {
+    let mut fresh = State::default();
+    let (is_sent, state) = match state {
+        Some(state) => (true, state),
+        None => (false, &mut fresh),
+    };
+    let services = &seat.site.services;
     let sections = sections(tab).ok_or(Error::Refused(Refusal::NotFound))?;
-    let (version, changed) = change_settings::load(&seat.site.services).await?;
+    let (version, changed) = change_settings::load(services).await?;
     let (effective, secrets) = effective(seat, &changed);
+    if domain_of(tab).is_some() && layers::find(&effective, tab).is_none() {
+        return Err(Error::Refused(Refusal::NotFound));
+    }
     let path = format!("/admin/settings/{tab}");
-    let problems = refused.map(|refused| refused.problems.clone()).unwrap_or_default();
-    let mut form = page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &problems);
+    let mut form =
+        page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &state.problems);
     let texts = seat.site.renderer.texts();
-    let groups = sections.into_iter().map(|(prefix, help, fields)| {
-        let controls = plain(fields).map(|field| {
+    let mut contents = Vec::new();
+    for (prefix, help, fields) in sections {
+        for field in plain(fields) {
             let key = format!("{prefix}.{}", field.key);
-            let typed = refused.and_then(|refused| refused.typed.iter().find(|(name, _)| *name == key));
-            let is_set = secrets.contains(&key);
-            control(seat, &key, field, &effective, is_set, typed.map(|(_, value)| value.as_str()))
-        });
-        let heading = prefix.split_once('.').map(|(_, section)| label(section)).unwrap_or_default();
-        Group { heading, help: help.trim().to_owned(), fields: controls.collect() }
-    });
-    let groups: Vec<Group> = groups.filter(|group| !group.fields.is_empty()).collect();
+            let was = Content::of(field, layers::find(&effective, &key));
+            let draft = state.drafts.iter().position(|(name, ..)| *name == key);
+            let content = match draft.map(|index| state.drafts.swap_remove(index)) {
+                Some((_, base, own)) => own.merged(&base, &was),
+                None => was.clone(),
+            };
+            contents.push((prefix.clone(), help, field, key, was, content));
+        }
+    }
+    let group_lists = contents.iter().filter(|(_, _, field, ..)| field.of == Some(Of::Groups));
+    let sids: Vec<String> = group_lists
+        .filter_map(|(.., content)| match content {
+            Content::List(sids) => Some(sids.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let names = try_out::names_of_groups(services, &sids).await;
+    let languages = seat.site.renderer.languages();
+    let title_of = |code: &str| {
+        languages.iter().find(|known| known.code == code).map_or(code, |known| known.name).to_owned()
+    };
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last = String::new();
+    for (prefix, help, field, key, was, content) in contents {
+        if groups.is_empty() || prefix != last {
+            let is_own = prefix == tab;
+            let heading = prefix.rsplit('.').next().map(label).filter(|_| !is_own).unwrap_or_default();
+            groups.push(Group { heading, help: help.trim().to_owned(), fields: Vec::new() });
+            last = prefix;
+        }
+        let name_of = |text: &str| names.get(text).cloned().unwrap_or_default();
+        let mut control = Control::new(&key, field, &content, &was, title_of, name_of);
+        let fixed = services.fixed.source(&key);
+        control.is_for_the_file = layers::is_for_the_file(&key);
+        control.is_fixed = fixed.is_some() || control.is_for_the_file;
+        fixed.unwrap_or_default().clone_into(&mut control.fixed);
+        control.is_set = secrets.contains(&key);
+        if let Content::Lists(lists) = &content {
+            let missing = languages.iter().filter(|language| !lists.contains_key(&language.code));
+            control.languages = missing
+                .map(|language| page::Choice::labelled(&language.code, language.name, false))
+                .collect();
+        }
+        if let Some((_, found)) = state.found.take_if(|(of, _)| *of == key) {
+            control.found = Some(found);
+        }
+        if let Some(group) = groups.last_mut() {
+            group.fields.push(control);
+        }
+    }
+    groups.retain(|group| !group.fields.is_empty());
     let mut elsewhere = Vec::new();
-    let lost = refused.iter().flat_map(|refused| &refused.secrets);
+    let is_lost = |key: &&String| !state.faults.iter().any(|fault| fault.key.ends_with(key.as_str()));
+    let lost = state.secrets.iter().filter(is_lost);
     let lost: Vec<_> =
         lost.map(|key| Fault::new(key, "was not changed yet; please enter it again")).collect();
-    let told = |key: &str| refused.is_some_and(|it| it.faults.iter().any(|fault| fault.key.ends_with(key)));
-    let lost = lost.iter().filter(|fault| !told(&fault.key));
-    for fault in refused.iter().flat_map(|refused| &refused.faults).chain(lost) {
+    for fault in state.faults.iter().chain(&lost) {
         let key = fault.key.strip_prefix("settings.").unwrap_or(&fault.key);
         let is_here = |control: &Control| {
             control.name == key || key.strip_prefix(&control.name).is_some_and(|rest| rest.starts_with('.'))
@@ -327,29 +284,42 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, refused: Option<&Refused>) -> Resu
             None => elsewhere.push(fault.to_string()),
         }
     }
-    let mut words: Vec<String> = refused
-        .and_then(|refused| refused.summary)
-        .map(|key| texts.text(&seat.language.code, key, &[]))
-        .into_iter()
-        .collect();
+    let mut words: Vec<String> =
+        state.summary.map(|key| texts.text(&seat.language.code, key, &[])).into_iter().collect();
     words.extend(elsewhere);
     form.summarise(words.join(" "));
-    let is_proved = seat.admin.is_fresh || refused.is_some_and(|refused| refused.is_proved);
-    let page = page::Page::new(seat.site, seat.language, "admin", "settings");
+    let is_proved = seat.admin.is_fresh || state.is_proved;
+    let (first, trial) = match tab.split_once('.') {
+        Some((first, _)) => (first, "domain"),
+        None if matches!(tab, "mail") => (tab, "mail"),
+        None if matches!(tab, "sms") => (tab, "sms"),
+        None => (tab, ""),
+    };
+    let domains = services.domains();
+    let title = domain_of(tab).and_then(|index| domains.get(index)).map(|domain| domain.netbios.clone());
+    let is_refused = state.is_refused();
+    let may_change = seat.admin.role >= Role::Administrator;
     let context = TabContext {
-        page,
-        panel: Panel::new(seat, tab),
+        page: page::Page::new(seat.site, seat.language, "admin", "settings"),
+        panel: Panel::new(seat, first),
         form,
         tab: TabWords {
-            key: tab.to_owned(),
+            key: first.to_owned(),
+            title: title.unwrap_or_default(),
             version,
-            saved: refused.is_none() && seat.request.uri().query() == Some("saved"),
-            may_change: seat.admin.role >= Role::Administrator,
-            wants_code: !is_proved && GUARDED.contains(&tab),
+            saved: !is_sent && seat.request.uri().query() == Some("saved"),
+            is_draft: is_sent,
+            may_change,
+            wants_code: !is_proved && GUARDED.contains(&first),
+            focus: std::mem::take(&mut state.focus),
             groups,
+            domains: domains.into_iter().map(|domain| domain.netbios).collect(),
+            trial: if may_change { trial } else { "" },
+            trial_to: std::mem::take(&mut state.trial_to),
+            findings: std::mem::take(&mut state.findings).into_iter().map(FindingRow::from).collect(),
         },
     };
-    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok(draw(seat.site, seat.language, "admin/settings.html", context, status))
 }
 
@@ -366,71 +336,193 @@ impl Page for TabPage {
 
     async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
         let tab = seat.request.raw_path_param("tab").unwrap_or_default().to_owned();
-        let Some(sections) = sections(&tab) else {
-            return Err(Error::Refused(Refusal::NotFound));
-        };
+        let sections = sections(&tab).ok_or(Error::Refused(Refusal::NotFound))?;
         let services = &seat.site.services;
+        let text_of = |form: &mut Form, name: &str| {
+            form.take(name).map(|text| text.reveal().trim().to_owned()).unwrap_or_default()
+        };
         let seen = form.take("version").ok().and_then(|text| text.reveal().parse::<u64>().ok());
-        let mut refused = Refused::default();
-        let mut edits = Vec::new();
+        let action = text_of(&mut form, "action");
+        let mut state = State { trial_to: text_of(&mut form, "trial.to"), ..State::default() };
+        let mut all = Vec::new();
+        let mut asked = Vec::new();
         for (prefix, _, fields) in sections {
             for field in plain(fields) {
                 let key = format!("{prefix}.{}", field.key);
-                // What is fixed is not in the form, nor what was not there yet when the page was opened.
-                let was_name = format!("{key}.was");
-                if !form.has(&was_name) {
-                    continue;
+                for kind in ["search", "language"] {
+                    let name = format!("{key}.{kind}");
+                    asked.push((name.clone(), text_of(&mut form, &name)));
                 }
-                let was = form.take(&was_name);
-                let (given, removed) = (form.take(&key), form.is_checked(&format!("{key}.remove")));
-                let (Ok(given), Ok(was)) = (given, was) else {
-                    refused.faults.push(Fault::new(&key, "is no text"));
-                    continue;
-                };
-                let mut text = given.reveal().replace("\r\n", "\n");
-                if field.shape_is_switch() {
-                    text = (!text.is_empty()).to_string();
+                match Given::read(&mut form, key, field) {
+                    Some(Ok(given)) => all.push(given),
+                    Some(Err(fault)) => state.faults.push(fault),
+                    None => {}
                 }
-                if !field.is_secret() && text == was.reveal().replace("\r\n", "\n") {
-                    continue;
-                }
-                let value = match field.shape {
-                    Shape::Switch => Some(Value::Boolean(text == "true")),
-                    // Left empty, a secret stays what it is.
-                    Shape::Secret if removed => None,
-                    Shape::Secret if text.is_empty() => continue,
-                    _ => understood(field, &text),
-                };
-                if field.is_secret() {
-                    refused.secrets.push(key.clone());
-                } else {
-                    refused.typed.push((key.clone(), text));
-                }
-                edits.push(Edit { key, value });
             }
         }
         let code = form.has("code").then(|| form.take("code"));
         if form.finish().is_some() {
-            refused.faults.push(Fault::new("form", "has something that doesn't belong to it"));
+            state.faults.push(Fault::new("form", "has something that doesn't belong to it"));
         }
-        if refused.faults.is_empty() && !seat.admin.is_fresh && GUARDED.contains(&tab.as_str()) {
-            let code = code.unwrap_or(Err(Problem::FieldEmpty)).and_then(|text| Code::parse(&text));
-            let code = refused.problems.keep(FormField::Code, code);
-            if let Some(code) = code {
-                refused.is_proved = sign_in::prove_again(services, seat.session, &code).await?;
-                if !refused.is_proved {
-                    refused.problems.push(FormField::Code, Problem::AppCodeWrong);
-                }
+        let asked_of = |name: String| {
+            asked.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
+        };
+        // A button of a list changes what is on the page, and nothing else.
+        if let Some(button) = Button::parse(&action).filter(|_| state.faults.is_empty()) {
+            let given = all.iter_mut().find(|given| given.key == button.key);
+            let given = given.ok_or(Error::Refused(Refusal::NotFound))?;
+            if button.verb == "find" {
+                let typed = asked_of(format!("{}.search", button.key));
+                state.found = Some((given.key.clone(), find_groups(&seat, typed).await?));
+                state.focus = format!("{}.search", given.key);
+            } else {
+                let language = asked_of(format!("{}.language", button.key));
+                let is_new = button.verb == "language";
+                let button = if is_new { button.in_language(language) } else { button };
+                state.focus = given.press(&button).unwrap_or_default();
+            }
+            keep_drafts(&mut state, all);
+            state.secrets.clear();
+            return draw_tab(&seat, &tab, Some(&mut state)).await;
+        }
+        let changed = all.iter().filter(|given| given.is_changed());
+        let edits: Vec<_> =
+            changed.map(|given| Edit { key: given.key.clone(), value: given.value() }).collect();
+        keep_drafts(&mut state, all);
+        if action == "take-out" {
+            return take_out(seat, &tab, seen, code, state).await;
+        }
+        if action == "try" && state.faults.is_empty() {
+            try_it(&seat, &tab, &edits, &mut state).await?;
+            return draw_tab(&seat, &tab, Some(&mut state)).await;
+        }
+        if state.faults.is_empty() {
+            prove(&seat, &tab, code, &mut state).await?;
+        }
+        if !state.is_refused() {
+            match change_settings::change(services, &seat.editor(), seen.unwrap_or(u64::MAX), edits).await? {
+                Change::Made(_) => return Ok(redirect(&format!("/admin/settings/{tab}?saved"))),
+                Change::Wrong(faults) => state.faults = faults,
+                Change::Conflict => state.summary = Some("admin.conflict"),
             }
         }
-        if !refused.faults.is_empty() || !refused.problems.is_empty() {
-            return draw_tab(&seat, &tab, Some(&refused)).await;
-        }
-        match change_settings::change(services, &seat.editor(), seen.unwrap_or(u64::MAX), edits).await? {
-            Change::Made(_) => return Ok(redirect(&format!("/admin/settings/{tab}?saved"))),
-            Change::Wrong(faults) => refused.faults = faults,
-            Change::Conflict => refused.summary = Some("admin.conflict"),
-        }
-        draw_tab(&seat, &tab, Some(&refused)).await
+        draw_tab(&seat, &tab, Some(&mut state)).await
     }
+}
+
+/// Keeps what was typed and is not saved.
+fn keep_drafts(state: &mut State, all: Vec<Given>) {
+    for given in all.into_iter().filter(Given::is_changed) {
+        if given.field.is_secret() {
+            state.secrets.push(given.key);
+        } else {
+            state.drafts.push((given.key, given.was, given.content));
+        }
+    }
+}
+
+/// Takes the code of the app, where a fresh proof is wanted.
+async fn prove(
+    seat: &Seat<'_>,
+    tab: &str,
+    code: Option<Result<SecretText, Problem>>,
+    state: &mut State,
+) -> Result<(), Error> {
+    let first = tab.split('.').next().unwrap_or_default();
+    if seat.admin.is_fresh || !GUARDED.contains(&first) {
+        return Ok(());
+    }
+    let code = code.unwrap_or(Err(Problem::FieldEmpty)).and_then(|text| Code::parse(&text));
+    if let Some(code) = state.problems.keep(FormField::Code, code) {
+        state.is_proved = sign_in::prove_again(&seat.site.services, seat.session, &code).await?;
+        if !state.is_proved {
+            state.problems.push(FormField::Code, Problem::AppCodeWrong);
+        }
+    }
+    Ok(())
+}
+
+/// A domain is no longer served.
+async fn take_out(
+    seat: Seat<'_>,
+    tab: &str,
+    seen: Option<u64>,
+    code: Option<Result<SecretText, Problem>>,
+    mut state: State,
+) -> Result<Response, Error> {
+    if domain_of(tab).is_none() {
+        return Err(Error::Refused(Refusal::NotFound));
+    }
+    prove(&seat, tab, code, &mut state).await?;
+    if !state.is_refused() {
+        let edit = Edit { key: tab.to_owned(), value: None };
+        let services = &seat.site.services;
+        match change_settings::change(services, &seat.editor(), seen.unwrap_or(u64::MAX), vec![edit]).await? {
+            Change::Made(_) => return Ok(redirect("/admin/domains?saved")),
+            Change::Wrong(faults) => state.faults = faults,
+            Change::Conflict => state.summary = Some("admin.conflict"),
+        }
+    }
+    draw_tab(&seat, tab, Some(&mut state)).await
+}
+
+/// One trial or search more; false if there were too many.
+pub(super) fn may_try(seat: &Seat<'_>) -> bool {
+    seat.site.trials.take(seat.address, TRIALS, 0, seat.site.services.clock.now()).is_ok()
+}
+
+async fn find_groups(seat: &Seat<'_>, typed: &str) -> Result<FoundGroups, Error> {
+    let say = |key: &str| seat.site.renderer.texts().text(&seat.language.code, key, &[]);
+    let mut found = FoundGroups { typed: typed.to_owned(), ..FoundGroups::default() };
+    if typed.chars().count() < 2 || typed.chars().count() > 100 {
+        found.trouble = say("admin.groups.short");
+    } else if !may_try(seat) {
+        found.trouble = say("admin.trial.often");
+    } else {
+        match try_out::groups(&seat.site.services, typed).await {
+            Ok(groups) if groups.is_empty() => found.trouble = say("admin.groups.none"),
+            Ok(groups) => {
+                found.groups = groups
+                    .into_iter()
+                    .map(|(domain, group)| FoundGroup {
+                        name: format!("{domain}\\{}", group.name),
+                        sid: group.sid,
+                        description: group.description,
+                    })
+                    .collect();
+            }
+            Err(Error::Unavailable(..)) => found.trouble = say("admin.groups.unavailable"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Tries what is on the page.
+async fn try_it(seat: &Seat<'_>, tab: &str, edits: &[Edit], state: &mut State) -> Result<(), Error> {
+    if !may_try(seat) {
+        state.summary = Some("admin.trial.often");
+        return Ok(());
+    }
+    let (services, editor) = (&seat.site.services, seat.editor());
+    let language = &seat.language.code;
+    let tried = match (tab, domain_of(tab)) {
+        (_, Some(index)) => try_out::domain(services, &editor, edits, index).await?,
+        ("mail", _) => match EmailAddress::parse(&state.trial_to) {
+            Ok(to) => try_out::mail(services, &editor, edits, to, language).await?,
+            Err(_) => Tried::Wrong(vec![Fault::new("trial", "is no e-mail address to send a mail to")]),
+        },
+        ("sms", _) => match PhoneNumber::parse(&state.trial_to) {
+            Some(to) => try_out::text_message(services, &editor, edits, to, language).await?,
+            None => {
+                Tried::Wrong(vec![Fault::new("trial", "is no number to send to, such as +44 7700 900123")])
+            }
+        },
+        _ => return Err(Error::Refused(Refusal::NotFound)),
+    };
+    match tried {
+        Tried::Wrong(faults) => state.faults = faults,
+        Tried::Told(findings) => state.findings = findings,
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     flows::{
         Error,
+        access::{self, Invited},
         identify::Identified,
         session::SessionId,
         sign_in::{self, Next, Standing},
@@ -29,9 +30,13 @@ use crate::{
         Site, address, csrf,
         form::{self, Form},
         language, problem,
-        user::{methods::Qr, page, set_cookie_at},
+        user::{credential, methods::Qr, page, set_cookie_at},
     },
 };
+
+/// How often refused links of one address, and of all together, are written down.
+const NOTES_PER_MINUTE: u32 = 5;
+const NOTES_PER_SECOND: u32 = 5;
 
 /// The value that the list of domains has for the account of Regain itself.
 const LOCAL: &str = "-";
@@ -49,7 +54,11 @@ struct Words {
     /// `password`, `code`, `app` (which is being set up) or `setup`.
     step: &'static str,
     username: String,
+    /// Whether it is for someone who comes by an invitation.
+    invited: bool,
     domains: Vec<page::Choice>,
+    /// What a passkey is to sign; nothing if there is none.
+    passkey: String,
     qr: Option<Qr>,
     secret: String,
     least: usize,
@@ -107,7 +116,8 @@ impl<'a> Guest<'a> {
             };
             return Ok(self.page(words, problems, status));
         };
-        let mut words = Words { step: "code", ..Words::default() };
+        let passkey = pending.asked.as_ref().map(|asked| asked.options.clone()).unwrap_or_default();
+        let mut words = Words { step: "code", passkey, ..Words::default() };
         if pending.stage != Stage::Code {
             let secret = sign_in::shown_secret(&self.site.services, pending)
                 .ok_or_else(|| Error::Internal("the secret of an app can't be opened".into()))?;
@@ -117,6 +127,21 @@ impl<'a> Guest<'a> {
             secret.typed().reveal().clone_into(&mut words.secret);
         }
         Ok(self.page(words, problems, status))
+    }
+
+    /// The page of an invitation, with what was wrong with it. The account of Regain itself needs none.
+    fn invited(&self, username: &str, problems: &Problems) -> Response {
+        let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let mut domains = domains(self.site, self.language);
+        domains.pop();
+        let words = Words {
+            step: "password",
+            invited: true,
+            username: username.to_owned(),
+            domains,
+            ..Words::default()
+        };
+        self.page(words, problems, status)
     }
 
     /// Reads a form that was sent from the page itself.
@@ -204,6 +229,25 @@ async fn take(guest: &Guest<'_>, request: &mut Request) -> Result<Response, Erro
             sign_in::end(services, &guest.session.hash()).await?;
             Ok(redirect("/admin/sign-in"))
         }
+        Standing::Pending(pending) if action == "passkey" => {
+            let mut problems = Problems::new();
+            let answer = credential(&mut form, &mut problems);
+            if let Some(problem) = form.finish() {
+                problems.extend(&Problems::of_form(problem));
+            }
+            if let Some(answer) = answer.filter(|_| problems.is_empty()) {
+                let answer = answer.reveal();
+                match sign_in::confirm_by_passkey(services, &guest.session, &pending.who, answer).await? {
+                    Next::On(session) => return Ok(redirect_under(&session, "/admin")),
+                    Next::Wrong(wrong) => problems = wrong,
+                }
+            }
+            // Something else is asked by now.
+            match standing(guest).await? {
+                Standing::Pending(pending) => guest.step(Some(&pending), "", &problems),
+                _ => Err(Error::Refused(Refusal::SessionExpired)),
+            }
+        }
         Standing::Pending(pending) => {
             let mut problems = Problems::new();
             let code = problems.keep(Field::Code, form.take("code").and_then(|text| Code::parse(&text)));
@@ -218,13 +262,17 @@ async fn take(guest: &Guest<'_>, request: &mut Request) -> Result<Response, Erro
                 Next::Wrong(problems) => guest.step(Some(&pending), "", &problems),
             }
         }
-        Standing::None => enter(guest, form).await,
+        Standing::None => enter(guest, form, None).await,
     }
 }
 
-/// Name and password.
-async fn enter(guest: &Guest<'_>, mut form: Form) -> Result<Response, Error> {
+/// Name and password, of someone who may come by an invitation.
+async fn enter(guest: &Guest<'_>, mut form: Form, invited: Option<Invited>) -> Result<Response, Error> {
     let services = &guest.site.services;
+    let again = |typed: &str, problems: &Problems, is_invited: bool| {
+        if is_invited { Ok(guest.invited(typed, problems)) } else { guest.step(None, typed, problems) }
+    };
+    let is_invited = invited.is_some();
     let mut problems = Problems::new();
     let username = problems.keep(Field::Username, form.take("username"));
     let domain = problems.keep(Field::Domain, form.take("domain"));
@@ -239,7 +287,7 @@ async fn enter(guest: &Guest<'_>, mut form: Form) -> Result<Response, Error> {
     let (Some(username), Some(domain), Some(password), true) =
         (username, domain, password, problems.is_empty())
     else {
-        return guest.step(None, &typed, &problems);
+        return again(&typed, &problems, is_invited);
     };
     let next = if domain.reveal() == LOCAL {
         sign_in::enter_local(services, guest.address, username.reveal().trim(), password).await?
@@ -247,15 +295,62 @@ async fn enter(guest: &Guest<'_>, mut form: Form) -> Result<Response, Error> {
         match LogonName::parse(username.reveal(), domain.reveal(), &services.domains()) {
             Ok((domain, name)) => {
                 let who = Identified { typed: username.reveal().trim().to_owned(), domain, name };
-                sign_in::enter(services, guest.address, who, password).await?
+                sign_in::enter(services, guest.address, who, password, invited).await?
             }
             Err((_, problem)) => Next::Wrong(Problems::of(Field::Username, problem)),
         }
     };
     match next {
         Next::On(session) => Ok(redirect_under(&session, "/admin/sign-in")),
-        Next::Wrong(problems) => guest.step(None, &typed, &problems),
+        Next::Wrong(problems) => again(&typed, &problems, is_invited),
     }
+}
+
+/// `/admin/invite/TOKEN`
+pub(super) struct Invite(pub Arc<Site>);
+
+impl Endpoint for Invite {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let site = &self.0;
+        let language = language(site, &request).clone();
+        let refuse = |error: &Error| problem::page(site, &language, None, error).0;
+        let guest = match Guest::of(site, &language, &request) {
+            Ok(guest) => guest,
+            Err(error) => return Ok(refuse(&error)),
+        };
+        let token = request.raw_path_param("token").unwrap_or_default().to_owned();
+        let invited = async || match access::find_invitation(&site.services, &token).await? {
+            Some(invited) => Ok(invited),
+            None => Err(refused_link(&guest, Refusal::InvitationVoid).await),
+        };
+        if request.method() != Method::POST {
+            let shown = invited().await.map(|_| guest.invited("", &Problems::new()));
+            return Ok(shown.unwrap_or_else(|error| refuse(&error)));
+        }
+        if let Some(response) = limited(site, &language, guest.address) {
+            return Ok(response);
+        }
+        let take = async {
+            let Some(form) = guest.form(&mut request).await? else {
+                return Ok(StatusCode::REQUEST_TIMEOUT.into());
+            };
+            enter(&guest, form, Some(invited().await?)).await
+        };
+        let answer = async { take.await.unwrap_or_else(|error: Error| refuse(&error)) };
+        Ok(Box::pin(uniformly(site, answer)).await)
+    }
+}
+
+/// Writes down that a link was not good. Anyone can try some: not each is written down.
+async fn refused_link(guest: &Guest<'_>, refusal: Refusal) -> Error {
+    let services = &guest.site.services;
+    let (per_minute, per_second) = (NOTES_PER_MINUTE, NOTES_PER_SECOND);
+    if guest.site.noted.take(guest.address, per_minute, per_second, services.clock.now()).is_ok() {
+        sign_in::note_refused_link(services, guest.address, refusal).await;
+    }
+    Error::Refused(refusal)
 }
 
 /// `/admin/setup/TOKEN`
@@ -278,7 +373,7 @@ impl Endpoint for SetUp {
                 return set_up(&guest, &token, &mut request).await;
             }
             if !sign_in::is_invited(&site.services, &token).await? {
-                return Err(Error::Refused(Refusal::SetupLinkVoid));
+                return Err(refused_link(&guest, Refusal::SetupLinkVoid).await);
             }
             Ok(guest.page(first_account(""), &Problems::new(), StatusCode::OK))
         };

@@ -5,6 +5,8 @@ pub mod methods;
 pub mod page;
 mod take;
 
+pub(super) use take::{credential, passkey_name};
+
 use std::{sync::Arc, time::Duration};
 
 use poem::{
@@ -115,6 +117,9 @@ impl Endpoint for FlowPages {
     async fn call(&self, request: Request) -> Result<Response> {
         let (site, kind) = (&self.site, self.kind);
         let language = language(site, &request).clone();
+        if site.services.directories.load().is_empty() {
+            return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::NotSetUp)).0);
+        }
         if !is_shown(&site.services.settings.load(), kind) {
             return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::MenuItemHidden)).0);
         }
@@ -224,6 +229,11 @@ pub(super) fn set_cookie_at(
 /// Keeps the language that was asked for in the address.
 fn remember_language(request: &Request, language: &Language, response: &mut Response) {
     if asked(request).is_some() {
-        set_cookie(response, LANGUAGE_COOKIE, &language.code, Some(365 * 24 * 60 * 60));
+        keep_language(response, &language.code);
     }
+}
+
+/// Keeps a language for the next visits.
+pub(super) fn keep_language(response: &mut Response, code: &str) {
+    set_cookie(response, LANGUAGE_COOKIE, code, Some(365 * 24 * 60 * 60));
 }

@@ -42,7 +42,12 @@ impl<'a> Page<'a> {
     /// The page of that flow and step.
     pub fn new(site: &'a Site, language: &'a Language, flow: &'static str, step: &'static str) -> Self {
         let settings = site.services.settings.load();
-        let path = if flow == "menu" { "/".to_owned() } else { format!("/{flow}") };
+        let path = match flow {
+            "menu" => "/".to_owned(),
+            // The panel has many pages: its links lead to the one they are on (RFC 3986 5.2.2).
+            "admin" => String::new(),
+            flow => format!("/{flow}"),
+        };
         Self {
             lang: &language.code,
             dir: language.direction,

@@ -393,7 +393,7 @@ async fn step(
 }
 
 /// What a passkey gave, as the script put it there.
-fn credential(form: &mut Form, problems: &mut Problems) -> Option<SecretText> {
+pub(in crate::web) fn credential(form: &mut Form, problems: &mut Problems) -> Option<SecretText> {
     let credential = problems.keep(Field::Credential, form.take("credential"))?;
     if credential.reveal().is_empty() {
         problems.extend(&Problems::of_form(Problem::PasskeyMissing));
@@ -443,7 +443,7 @@ async fn look_after_methods(
 
 /// What a passkey is to be called; it may be nothing. One that is too long is cut: the device has made the passkey by
 /// then.
-fn passkey_name(text: &SecretText) -> Result<String, Problem> {
+pub(in crate::web) fn passkey_name(text: &SecretText) -> Result<String, Problem> {
     let name: String = text.reveal().trim().chars().take(Passkey::MAXIMUM_CHARACTERS).collect();
     if name.chars().any(char::is_control) {
         return Err(Problem::FieldHasControlCharacters);

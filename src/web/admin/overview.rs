@@ -1,0 +1,207 @@
+//! The first page of the panel: how things stand, and the way to any setting.
+
+use async_trait::async_trait;
+use poem::{Response, http::StatusCode};
+use serde::Serialize;
+
+use super::{Page, Panel, Seat, control::label, draw, redirect, settings};
+use crate::{
+    domain::{admin::Role, message::Channel},
+    flows::Error,
+    settings::Kind as _,
+    web::{form::Form, user::page},
+};
+
+/// The most settings that a search shows.
+const MOST: usize = 40;
+/// The longest text that is searched for.
+const LONGEST: usize = 100;
+
+/// `/admin`
+pub(super) struct Overview;
+
+#[derive(Serialize)]
+struct OverviewContext<'a> {
+    page: page::Page<'a>,
+    panel: Panel,
+    facts: Vec<(&'static str, String)>,
+    /// What there is to set up, for those who may.
+    steps: Vec<SetUp>,
+}
+
+/// A thing to set up: it can be left and gone on with, in any order.
+#[derive(Serialize)]
+struct SetUp {
+    key: &'static str,
+    href: &'static str,
+    is_done: bool,
+    /// How it stands, where that says more.
+    value: String,
+}
+
+/// What there is to set up, in the order in which one needs the other; none where all of it is done.
+fn steps(seat: &Seat<'_>) -> Vec<SetUp> {
+    let services = &seat.site.services;
+    let settings = services.settings.load();
+    let has_domain = !services.directories.load().is_empty();
+    let groups = &settings.admin;
+    let step = |key, href, is_done| SetUp { key, href, is_done, value: String::new() };
+    let profile = SetUp {
+        value: settings
+            .security
+            .profile
+            .value()
+            .and_then(|word| word.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        ..step("profile", "/admin/settings/security#security.profile", true)
+    };
+    let steps = vec![
+        step("domain", if has_domain { "/admin/domains" } else { "/admin/domains/new" }, has_domain),
+        step(
+            "groups",
+            "/admin/settings/admin",
+            !groups.administrators.is_empty() && !groups.help_desk.is_empty(),
+        ),
+        profile,
+        step("mail", "/admin/settings/mail", services.notifier.delivers(&settings, Channel::Mail)),
+        step("codes", "/admin/settings/codes", settings.codes.by_mail || settings.codes.by_sms),
+    ];
+    let is_for_them = seat.admin.role == Role::Administrator && !seat.site.demo;
+    if is_for_them && steps.iter().any(|step| !step.is_done) { steps } else { Vec::new() }
+}
+
+#[async_trait]
+impl Page for Overview {
+    fn is_for(&self, _role: Role) -> bool {
+        true
+    }
+
+    async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
+        let site = seat.site;
+        let domains: Vec<_> = site.services.domains().into_iter().map(|domain| domain.netbios).collect();
+        let store = site.services.store.trouble().unwrap_or_default();
+        let facts = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("domains", domains.join(", ")),
+            ("store", store),
+        ];
+        let page = page::Page::new(site, seat.language, "admin", "menu");
+        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat) };
+        Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
+    }
+
+    async fn take(&self, _seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
+        Ok(redirect("/admin"))
+    }
+}
+
+/// `/admin/search?q=…`
+pub(super) struct Search;
+
+#[derive(Serialize)]
+struct SearchContext<'a> {
+    page: page::Page<'a>,
+    panel: Panel,
+    typed: String,
+    hits: Vec<Hit>,
+}
+
+/// A setting that was found.
+#[derive(Serialize)]
+struct Hit {
+    href: String,
+    tab: &'static str,
+    label: String,
+    help: String,
+    /// How well it fits; less is better.
+    #[serde(skip)]
+    distance: u8,
+}
+
+/// The settings in which all words occur, those first that have them in their names.
+fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
+    let words: Vec<_> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let mut hits = Vec::new();
+    for tab in settings::TABS.into_iter().chain(["domain"]) {
+        // That of the first domain stands for all.
+        let path = if tab == "domain" { "domain.0" } else { tab };
+        let title = title_of(tab).to_lowercase();
+        for (prefix, about, fields) in settings::sections(path).into_iter().flatten() {
+            for field in settings::plain(fields) {
+                let key = format!("{prefix}.{}", field.key);
+                let name = label(&key.replace('.', " "));
+                let texts =
+                    [name.to_lowercase(), title.clone(), format!("{about} {}", field.help).to_lowercase()];
+                let fits = |word: &String| texts.iter().position(|text| text.contains(word.as_str()));
+                let Some(distance) = words.iter().map(fits).try_fold(0, |most, at| Some(most.max(at?)))
+                else {
+                    continue;
+                };
+                let own =
+                    prefix.split_once('.').filter(|_| tab != "domain").map(|(_, section)| label(section));
+                let own = own.map(|section| format!("{section}: ")).unwrap_or_default();
+                hits.push(Hit {
+                    href: format!("/admin/settings/{path}#{key}"),
+                    tab,
+                    label: format!("{own}{}", label(field.key)),
+                    help: field.help.trim().to_owned(),
+                    distance: u8::try_from(distance).unwrap_or(u8::MAX),
+                });
+            }
+        }
+    }
+    hits.sort_by_key(|hit| hit.distance);
+    hits.truncate(MOST);
+    hits
+}
+
+#[async_trait]
+impl Page for Search {
+    fn is_for(&self, role: Role) -> bool {
+        settings::is_for(role)
+    }
+
+    async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
+        let query = seat.request.uri().query().unwrap_or_default();
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+        let typed = pairs.into_iter().find(|(name, _)| name == "q").map(|(_, text)| text).unwrap_or_default();
+        let typed: String = typed.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        let texts = seat.site.renderer.texts();
+        let mut hits = find(&typed, |tab| texts.text(&seat.language.code, &format!("admin.tab.{tab}"), &[]));
+        if seat.site.services.domains().is_empty() {
+            hits.retain(|hit| hit.tab != "domain");
+        }
+        let page = page::Page::new(seat.site, seat.language, "admin", "settings");
+        let mut panel = Panel::new(&seat, "");
+        panel.search.clone_from(&typed);
+        let context = SearchContext { page, panel, typed, hits };
+        Ok(draw(seat.site, seat.language, "admin/search.html", context, StatusCode::OK))
+    }
+
+    async fn take(&self, _seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
+        Ok(redirect("/admin"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(typed: &str) -> String {
+        find(typed, |tab| format!("{tab} tab")).first().map(|hit| hit.href.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_setting_is_found_by_the_words_of_its_name_or_its_help() {
+        assert_eq!(first("idle timeout"), "/admin/settings/security#security.idle_timeout_seconds");
+        assert_eq!(first("mail HOST"), "/admin/settings/mail#mail.host");
+        assert_eq!(first("permissions reset groups"), "/admin/settings/permissions#permissions.reset.groups");
+        assert_eq!(first("netbios"), "/admin/settings/domain.0#domain.0.netbios_name");
+        for nothing in ["", "  ", "no such thing at all"] {
+            assert_eq!(first(nothing), "", "{nothing}");
+        }
+    }
+}

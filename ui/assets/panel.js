@@ -1,0 +1,232 @@
+/* Comfort for the admin panel: lists change on the page without being sent, rows are dragged, and what is not saved is
+   not left by accident. Every button works without this file. ES5, for the strictest content security policy. */
+(function () {
+  "use strict";
+
+  function all(selector, root) {
+    return Array.prototype.slice.call((root || document).querySelectorAll(selector));
+  }
+
+  function box(row) {
+    return row.querySelector("input.box");
+  }
+
+  var live = document.createElement("p");
+  live.className = "hidden";
+  live.setAttribute("role", "status");
+  document.body.appendChild(live);
+
+  function say(text) {
+    live.textContent = text;
+  }
+
+  /* What is not saved is not left by accident. */
+  function guard(form) {
+    var changed = form.getAttribute("data-guard") === "changed";
+    var sent = false;
+    form.addEventListener("input", function (event) {
+      if (!event.target.hasAttribute("data-free") && event.target.type !== "search") {
+        changed = true;
+      }
+    });
+    form.addEventListener("submit", function () { sent = true; });
+    window.addEventListener("pageshow", function () { sent = false; });
+    window.addEventListener("beforeunload", function (event) {
+      if (changed && !sent) {
+        event.preventDefault();
+        event.returnValue = form.getAttribute("data-leave");
+      }
+    });
+    form.addEventListener("regain-changed", function () { changed = true; });
+  }
+
+  function tell(list) {
+    var event = document.createEvent("Event");
+    event.initEvent("regain-changed", true, false);
+    list.dispatchEvent(event);
+  }
+
+  /* The boxes are numbered in their order: that is how they are read. */
+  function number(list) {
+    var name = list.getAttribute("data-rows");
+    all(".row", list).forEach(function (row, index) {
+      var input = box(row);
+      input.name = name + "." + index;
+      input.id = input.name;
+      input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+(?=\D*$)/, index + 1));
+    });
+  }
+
+  function editList(list) {
+    function rows() { return all(".row", list); }
+
+    function changed() {
+      number(list);
+      tell(list);
+    }
+
+    function told(row) {
+      var text = list.getAttribute("data-moved");
+      var filled = rows().filter(function (row) { return box(row).value; });
+      say(text.replace("{number}", filled.indexOf(row) + 1).replace("{count}", filled.length));
+    }
+
+    function add() {
+      var blank = rows().filter(function (row) { return !box(row).value; })[0];
+      if (!blank) {
+        var last = rows()[rows().length - 1];
+        blank = last.cloneNode(true);
+        box(blank).value = "";
+        var label = blank.querySelector(".row-label");
+        if (label) {
+          label.parentNode.removeChild(label);
+        }
+        wire(blank);
+        list.appendChild(blank);
+        changed();
+      } else {
+        list.appendChild(blank);
+        changed();
+      }
+      box(blank).focus();
+    }
+
+    function move(row, step, focus) {
+      var other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
+      if (!other || !box(row).value || !box(other).value) {
+        return;
+      }
+      list.insertBefore(row, step < 0 ? other : other.nextElementSibling);
+      changed();
+      focus.focus();
+      told(row);
+    }
+
+    function remove(row) {
+      var next = row.nextElementSibling || row.previousElementSibling;
+      if (!next) {
+        box(row).value = "";
+        next = row;
+      } else {
+        list.removeChild(row);
+      }
+      changed();
+      box(next).focus();
+      say(list.getAttribute("data-gone"));
+    }
+
+    function sort() {
+      var order = rows();
+      order.sort(function (one, two) {
+        var a = box(one).value, b = box(two).value;
+        return !a - !b || a.toLowerCase().localeCompare(b.toLowerCase());
+      });
+      order.forEach(function (row) { list.appendChild(row); });
+      changed();
+    }
+
+    /* Dragged by its grip, with mouse, finger or pen. */
+    function drag(row, grip) {
+      grip.addEventListener("pointerdown", function (event) {
+        if (event.button || !box(row).value) {
+          return;
+        }
+        event.preventDefault();
+        grip.setPointerCapture(event.pointerId);
+        row.className = "row row-dragged";
+        function follow(event) {
+          var over = rows().filter(function (other) {
+            var place = other.getBoundingClientRect();
+            return other !== row && box(other).value && event.clientY > place.top && event.clientY < place.bottom;
+          })[0];
+          if (over) {
+            var after = over.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_PRECEDING;
+            list.insertBefore(row, after ? over.nextElementSibling : over);
+          }
+        }
+        function drop() {
+          grip.removeEventListener("pointermove", follow);
+          grip.removeEventListener("pointerup", drop);
+          grip.removeEventListener("pointercancel", drop);
+          row.className = "row";
+          changed();
+          told(row);
+        }
+        grip.addEventListener("pointermove", follow);
+        grip.addEventListener("pointerup", drop);
+        grip.addEventListener("pointercancel", drop);
+      });
+    }
+
+    function wire(row) {
+      var deeds = {
+        up: function (button) { move(row, -1, button); },
+        down: function (button) { move(row, 1, button); },
+        remove: function () { remove(row); }
+      };
+      all("[data-do]", row).forEach(function (button) {
+        button.addEventListener("click", function (event) {
+          event.preventDefault();
+          deeds[button.getAttribute("data-do")](button);
+        });
+      });
+      box(row).addEventListener("keydown", function (event) {
+        if (event.altKey && (event.keyCode === 38 || event.keyCode === 40)) {
+          event.preventDefault();
+          move(row, event.keyCode === 38 ? -1 : 1, box(row));
+        }
+        if (event.keyCode === 13 && box(row).value) {
+          event.preventDefault();
+          add();
+        }
+      });
+      var grip = row.querySelector("[data-grip]");
+      if (grip && window.PointerEvent) {
+        drag(row, grip);
+      }
+    }
+
+    if (!list.querySelector("[data-do]")) {
+      return;
+    }
+    rows().forEach(wire);
+    var more = list.nextElementSibling;
+    all("[data-do]", more).forEach(function (button) {
+      button.addEventListener("click", function (event) {
+        event.preventDefault();
+        (button.getAttribute("data-do") === "sort" ? sort : add)();
+      });
+    });
+    document.documentElement.setAttribute("data-drag", "");
+  }
+
+  /* The Enter key in a search box presses the button beside it. */
+  function search(input) {
+    input.addEventListener("keydown", function (event) {
+      if (event.keyCode === 13) {
+        event.preventDefault();
+        input.parentNode.querySelector("button").click();
+      }
+    });
+  }
+
+  /* What takes a while says so. */
+  function busy(button) {
+    button.addEventListener("click", function () {
+      setTimeout(function () { button.textContent = button.getAttribute("data-busy"); }, 0);
+      say(button.getAttribute("data-busy"));
+    });
+  }
+
+  /* On a small screen the page comes first. */
+  all(".panel-tabs").forEach(function (tabs) {
+    if (window.matchMedia && !window.matchMedia("(min-width: 48em)").matches) {
+      tabs.removeAttribute("open");
+    }
+  });
+
+  all("form[data-guard]").forEach(guard);
+  all("[data-rows]").forEach(editList);
+  all("[data-enter]").forEach(search);
+  all("[data-busy]").forEach(busy);
+}());
