@@ -12,7 +12,8 @@ use crate::domain::{field::Problem, secret::SecretText};
 
 /// The most a form may have: ten questions and answers fit many times over.
 pub(super) const MAXIMUM_BYTES: usize = 16 * 1024;
-/// So much more is read and thrown away, so that the visitor gets an answer instead of a broken connection.
+/// So much more is read and thrown away, of large forms four times as much as they may have, so that the visitor gets an
+/// answer instead of a broken connection.
 const DRAINED_BYTES: usize = 4 * 1024 * 1024;
 /// A form with files is taken apart in pieces of this size, and has no more parts than that.
 const PIECE: usize = 64 * 1024;
@@ -182,7 +183,7 @@ async fn read_body(request: &mut Request, most: usize) -> Option<Option<Zeroizin
         read += chunk.len();
         if read <= most {
             bytes.extend_from_slice(&chunk);
-        } else if read > most + DRAINED_BYTES {
+        } else if read > most + DRAINED_BYTES.max(4 * most) {
             break;
         }
     }
