@@ -384,7 +384,11 @@ async fn only_administrators_take_settings_out_or_in_and_only_with_a_fresh_proof
         is_at(&sends(&mut visitor, PATH, &[("action", action)]).await, 403, "It’s been too long");
     }
     let code = codes.code(&app, 0);
-    is_at(&sends(&mut visitor, PATH, &[("action", "prove"), ("code", &code)]).await, 200, "Everything that was changed here");
+    is_at(
+        &sends(&mut visitor, PATH, &[("action", "prove"), ("code", &code)]).await,
+        200,
+        "Everything that was changed here",
+    );
 }
 
 #[tokio::test]
