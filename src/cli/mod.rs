@@ -60,7 +60,7 @@ fn say(text: &str) {
 pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments.load()?).await.map(|()| true),
-        Command::Demo(arguments) => demo::run(arguments).await.map(|()| true),
+        Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
     }

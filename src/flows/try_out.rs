@@ -128,7 +128,7 @@ fn facts(services: &Services, editor: &Editor, code: Option<String>) -> Facts {
         domain: domain.to_owned(),
         at: services.now(),
         source_ip: editor.address,
-        minutes: if code.is_some() { 1 } else { 0 },
+        minutes: u32::from(code.is_some()),
         code,
         days: 0,
     }

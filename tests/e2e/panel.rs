@@ -302,9 +302,9 @@ async fn lists_are_edited_in_place_with_script_and_without() {
             (value(browser, FIRST).await, value(browser, "enroll.question_list.en.1").await);
         let down = "[value='down enroll.question_list 0 en']";
         if name == "script" {
-            browser.click(down).await
+            browser.click(down).await;
         } else {
-            browser.follow(down).await
+            browser.follow(down).await;
         }
         assert_eq!(value(browser, FIRST).await, second, "{name}");
         let remove = "[value='remove enroll.question_list 0 en']";
@@ -312,9 +312,9 @@ async fn lists_are_edited_in_place_with_script_and_without() {
         let remove =
             if name == "script" { "[data-rows='enroll.question_list.en'] [data-do=remove]" } else { remove };
         if name == "script" {
-            browser.click(remove).await
+            browser.click(remove).await;
         } else {
-            browser.follow(remove).await
+            browser.follow(remove).await;
         }
         assert_eq!(value(browser, FIRST).await, first, "{name}");
         browser.photograph(&format!("lists-{name}")).await;

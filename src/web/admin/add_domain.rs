@@ -232,14 +232,14 @@ impl Page for AddDomain {
             _ => return Err(Error::Refused(Refusal::NotFound)),
         };
         let state = match outcome {
-            Err(state) => State { step, draft, ..state },
+            Err(state) => State { draft, step, ..state },
             Ok(Step::On) => return Ok(redirect(PATH)),
             Ok(Step::Served(_)) => return Ok(redirect("/admin/domains?saved")),
             Ok(Step::Wrong(faults)) => {
                 // A page of certificates has them on it again.
                 let seen =
                     if step == "certificate" { set_up::look(services, &draft).await? } else { Vec::new() };
-                State { step, draft, faults, seen, ..State::default() }
+                State { draft, step, seen, faults, ..State::default() }
             }
             Ok(Step::Untrusted(seen)) => State { step: "certificate", draft, seen, ..State::default() },
             Ok(Step::Mend(findings)) => State {

@@ -315,6 +315,7 @@ impl<'a> Button<'a> {
 
 /// A control as it is drawn.
 #[derive(Serialize, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own in the template")]
 pub(super) struct Control {
     pub name: String,
     pub label: String,

@@ -30,6 +30,7 @@ const LONGEST: usize = 300;
 pub(super) struct Domains;
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own in the template")]
 struct Context<'a> {
     page: page::Page<'a>,
     panel: Panel,

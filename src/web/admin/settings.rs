@@ -80,6 +80,7 @@ struct TabContext<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own in the template")]
 struct TabWords {
     key: String,
     /// The title, if it is not that of the tab: a domain's name.
@@ -193,29 +194,20 @@ impl State {
     }
 }
 
-/// Draws a tab; with nothing in `state` as it is in force.
-async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Result<Response, Error> {
-    let mut fresh = State::default();
-    let (is_sent, state) = match state {
-        Some(state) => (true, state),
-        None => (false, &mut fresh),
-    };
+/// The sections of a tab as they are drawn: what is in force, with what was typed over it.
+async fn groups_of(
+    seat: &Seat<'_>,
+    tab: &str,
+    sections: Vec<(String, &'static str, &'static [Field])>,
+    (effective, secrets): (&Table, &[String]),
+    state: &mut State,
+) -> Vec<Group> {
     let services = &seat.site.services;
-    let sections = sections(tab).ok_or(Error::Refused(Refusal::NotFound))?;
-    let (version, changed) = change_settings::load(services).await?;
-    let (effective, secrets) = effective(seat, &changed);
-    if domain_of(tab).is_some() && layers::find(&effective, tab).is_none() {
-        return Err(Error::Refused(Refusal::NotFound));
-    }
-    let path = format!("/admin/settings/{tab}");
-    let mut form =
-        page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &state.problems);
-    let texts = seat.site.renderer.texts();
     let mut contents = Vec::new();
     for (prefix, help, fields) in sections {
         for field in plain(fields) {
             let key = format!("{prefix}.{}", field.key);
-            let was = Content::of(field, layers::find(&effective, &key));
+            let was = Content::of(field, layers::find(effective, &key));
             let draft = state.drafts.iter().position(|(name, ..)| *name == key);
             let content = match draft.map(|index| state.drafts.swap_remove(index)) {
                 Some((_, base, own)) => own.merged(&base, &was),
@@ -267,6 +259,12 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
         }
     }
     groups.retain(|group| !group.fields.is_empty());
+    groups
+}
+
+/// Says what is wrong: beside its setting, or, if that is not on the page, above all.
+fn tell_faults(seat: &Seat<'_>, form: &mut page::Form, groups: &[Group], state: &State) {
+    let texts = seat.site.renderer.texts();
     let mut elsewhere = Vec::new();
     let is_lost = |key: &&String| !state.faults.iter().any(|fault| fault.key.ends_with(key.as_str()));
     let lost = state.secrets.iter().filter(is_lost);
@@ -288,6 +286,27 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
         state.summary.map(|key| texts.text(&seat.language.code, key, &[])).into_iter().collect();
     words.extend(elsewhere);
     form.summarise(words.join(" "));
+}
+
+/// Draws a tab; with nothing in `state` as it is in force.
+async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Result<Response, Error> {
+    let mut fresh = State::default();
+    let (is_sent, state) = match state {
+        Some(state) => (true, state),
+        None => (false, &mut fresh),
+    };
+    let services = &seat.site.services;
+    let sections = sections(tab).ok_or(Error::Refused(Refusal::NotFound))?;
+    let (version, changed) = change_settings::load(services).await?;
+    let (effective, secrets) = effective(seat, &changed);
+    if domain_of(tab).is_some() && layers::find(&effective, tab).is_none() {
+        return Err(Error::Refused(Refusal::NotFound));
+    }
+    let path = format!("/admin/settings/{tab}");
+    let mut form =
+        page::Form::new(seat.site, seat.language, path.clone(), seat.token(&path), &state.problems);
+    let groups = groups_of(seat, tab, sections, (&effective, &secrets), state).await;
+    tell_faults(seat, &mut form, &groups, state);
     let is_proved = seat.admin.is_fresh || state.is_proved;
     let (first, trial) = match tab.split_once('.') {
         Some((first, _)) => (first, "domain"),
