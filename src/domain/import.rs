@@ -27,6 +27,8 @@ pub enum Fault {
     Empty,
     /// It has more lines than can be taken at once.
     TooManyLines,
+    /// The first line names no column: it is a person's, and nothing of it is told.
+    HeaderMissing,
     /// There is no such column.
     ColumnUnknown(String),
     /// A column is there twice.
@@ -46,6 +48,7 @@ impl Fault {
             Self::Sheet(sheet::Fault::TooManyCells { .. }) => "too_many_cells",
             Self::Empty => "empty",
             Self::TooManyLines => "too_many_lines",
+            Self::HeaderMissing => "header_missing",
             Self::ColumnUnknown(_) => "column_unknown",
             Self::ColumnTwice(_) => "column_twice",
             Self::ColumnMissing(_) => "column_missing",
@@ -157,6 +160,9 @@ pub fn read(bytes: &[u8]) -> Result<Roster, Fault> {
     let mut columns = HashMap::new();
     // Spreadsheets leave empty cells behind the last column.
     let width = header.iter().rposition(|name| !name.trim().is_empty()).map_or(0, |last| last + 1);
+    if header.iter().all(|name| Column::parse(name).is_none()) {
+        return Err(if width == 0 { Fault::Empty } else { Fault::HeaderMissing });
+    }
     for (index, name) in header[..width].iter().enumerate() {
         let column = Column::parse(name).ok_or_else(|| Fault::ColumnUnknown(shown(name.trim())))?;
         if columns.insert(column, index).is_some() {
@@ -263,7 +269,7 @@ mod tests {
 
     #[test]
     fn columns_are_known_by_name_in_any_order_and_case() {
-        let text = "Answer1; QUESTION1 ;e-mail\nx;y;z";
+        let text = "user; QUESTION1 ;e-mail\nx;y;z";
         assert_eq!(fault(text), Fault::ColumnUnknown("e-mail".into()));
         let text = "answer2;Answer1; QUESTION1 ;User;EMAIL;Language;question2;mobile;;\n\
                     Rex;Blue;Which colour?;mary; m@x.example ;DE;Which pet?;1;;\n;;;;;;;;;\n";

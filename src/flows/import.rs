@@ -152,8 +152,23 @@ struct Import {
 }
 
 impl Import {
-    fn drop_rows(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.row = None);
+    /// Ends it: what is left of the table is wiped, and how far it came is told.
+    fn end(&mut self, phase: Phase) {
+        for entry in &mut self.entries {
+            entry.row = None;
+        }
+        self.phase = phase;
+        if self.has_begun {
+            let done = self.entries.iter().filter(|entry| matches!(entry.line.fate, Fate::Done(_))).count();
+            let by = self.importer.name.as_str();
+            tracing::info!(
+                by,
+                done,
+                lines = self.entries.len(),
+                ?phase,
+                "an import of enrollments has ended"
+            );
+        }
     }
 }
 
@@ -213,8 +228,7 @@ impl Desk {
             && import.phase != Phase::Importing
             && now.since(import.waits_since) >= PATIENCE
         {
-            import.drop_rows();
-            import.phase = Phase::Dropped;
+            import.end(Phase::Dropped);
         }
     }
 
@@ -279,10 +293,16 @@ impl Desk {
         let mut desk = self.lock();
         match desk.as_mut() {
             Some(import) if import.has_begun && !import.phase.is_over() => {
-                import.drop_rows();
-                import.phase = Phase::Cancelled;
+                import.end(Phase::Cancelled);
             }
             _ => *desk = None,
+        }
+    }
+
+    /// The program stops: what is under way ends with it.
+    pub fn close(&self) {
+        if let Some(import) = self.lock().as_mut().filter(|import| !import.phase.is_over()) {
+            import.end(Phase::Cancelled);
         }
     }
 
@@ -322,8 +342,7 @@ impl Desk {
         if is_check {
             import.phase = Phase::Checked;
         } else {
-            import.drop_rows();
-            import.phase = Phase::Finished;
+            import.end(Phase::Finished);
         }
         None
     }

@@ -40,7 +40,7 @@ const FORMAT: i64 = 1;
 /// What a key from a passphrase costs: the second recommendation of RFC 9106 4, in one lane.
 const COST: HashCost = HashCost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 /// The most that a file may ask for.
-const HIGHEST: HashCost = HashCost { memory_kib: 256 * 1024, passes: 10, lanes: 4 };
+const HIGHEST: HashCost = HashCost { memory_kib: 128 * 1024, passes: 10, lanes: 4 };
 /// So long what was looked at can be applied.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 

@@ -16,7 +16,7 @@ pub(super) async fn run(services: &Services, shutdown: &CancellationToken) {
         tokio::select! {
             () = services.import.has_work() => {}
             () = tokio::time::sleep(LOOK) => {}
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return services.import.close(),
         }
     }
 }

@@ -34,7 +34,8 @@ const FORGET_BEGINNINGS: Duration = Duration::from_secs(2 * 60 * 60);
 pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
     tokio::join!(
         outbox::run(&services, &shutdown),
-        import::run(&services, &shutdown),
+        // Large, and seldom needed.
+        Box::pin(import::run(&services, &shutdown)),
         reminders::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );

@@ -240,4 +240,47 @@ mod tests {
         assert_eq!(form.take("username").unwrap().reveal(), "y");
         assert_eq!(form.finish(), Some(Problem::FieldUnknown));
     }
+
+    async fn parts(body: &str, boundary: &str) -> (Form, bool) {
+        let mut form = Form::default();
+        let is_sound = form.add_parts(body.as_bytes(), boundary.into()).await.is_ok();
+        (form, is_sound)
+    }
+
+    fn part(head: &str, content: &str) -> String {
+        format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    }
+
+    #[tokio::test]
+    async fn files_and_fields_are_told_apart_and_stay_what_they_are() {
+        let file = part("name=\"file\"; filename=\"../../a\"\r\nContent-Type: text/csv", "--y\r\nä\0");
+        let body = part("name=\"text\"", " a\r\nb ") + &file + "--x--\r\n";
+        let (mut form, is_sound) = parts(&body, "x").await;
+        assert!(is_sound && form.take_file("text").is_err());
+        assert_eq!(form.take_file("file").unwrap().as_slice(), "--y\r\nä\0".as_bytes());
+        assert!(form.take_file("nothing").unwrap().is_empty() && form.finish().is_none());
+        let (mut form, _) = parts(&body, "x").await;
+        assert_eq!(form.take("text").unwrap().reveal(), " a\r\nb ");
+        assert_eq!(form.take("file").err(), Some(Problem::FieldNotText));
+        let twice = part("name=\"a\"", "1") + &part("name=\"a\"; filename=\"f\"", "2") + "--x--\r\n";
+        assert_eq!(parts(&twice, "x").await.0.take("a").err(), Some(Problem::FieldRepeated));
+        let nul = part("name=\"a\"", "1\0") + "--x--\r\n";
+        assert_eq!(parts(&nul, "x").await.0.take("a").err(), Some(Problem::FieldHasControlCharacters));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_form_with_files_is_refused() {
+        let many: String = (0..=MOST_PARTS).map(|n| part(&format!("name=\"{n}\""), "")).collect();
+        for body in [
+            "",
+            "a=1&b=2",
+            "--x\r\n",
+            &part("name=\"a\"", "1"),
+            "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1",
+            "--x\r\nnonsense\r\n\r\n1\r\n--x--\r\n",
+            &(many + "--x--\r\n"),
+        ] {
+            assert!(!parts(body, "x").await.1, "{body}");
+        }
+    }
 }

@@ -215,7 +215,8 @@ async fn what_is_no_table_is_refused_as_a_whole() {
     let mut visitor = signed_in(&app).await;
     for (table, told) in [
         (b"user,question1\nalice,x".to_vec(), "The column “answer1” is missing"),
-        (b"name\nalice".to_vec(), "There is no column “name”"),
+        (b"user,name\nalice".to_vec(), "There is no column “name”"),
+        (b"alice,Papageientaucher\nbob,x".to_vec(), "The first line doesn’t name the columns"),
         (b"user\n".to_vec(), "There is no line in the table"),
         (b"user\nalice\nb\xf6b".to_vec(), "Line 3 is not in UTF-8"),
         (b"\xff\xfeu\0s\0".to_vec(), "UTF-16"),
@@ -227,7 +228,7 @@ async fn what_is_no_table_is_refused_as_a_whole() {
     ] {
         let page = uploads(&mut visitor, &table, &[]).await;
         is_at(&page, 422, told);
-        assert!(page.is_invalid("file"), "{told}");
+        assert!(page.is_invalid("file") && !page.html.contains("Papageien"), "{told}");
     }
     let page = uploads(&mut visitor, vec![b'x'; 10 << 20], &[]).await;
     is_at(&page, 413, "The table is too large");
@@ -464,5 +465,63 @@ async fn every_page_of_it_speaks_the_language_of_its_reader() {
                 assert!(!page.text().contains(odd), "{odd}: {}", page.text());
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_import_gives_way_to_people() {
+    let app = with_groups(|_| ()).with_hash_queue(0).start().await;
+    let (mut visitor, _, _) = first_signs_in(&app).await;
+    checks(&app, &mut visitor, &table(&[line("alice")]), &[]).await;
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+    works(&app).await;
+    is_at(&visitor.open(PATH).await, 200, "It has stopped: Very busy right now");
+    // At the very same moment, who enrolls has what they have chosen.
+    for _ in 0..5 {
+        let (app, mut alice) = TestApp::new().with_user("alice").await;
+        let mut visitor = signed_in(&app).await;
+        checks(&app, &mut visitor, &table(&[line("alice"), line("erin")]), &["replace"]).await;
+        is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+        tokio::join!(works(&app), alice.enrolls());
+        assert_eq!(alice.elsewhere().unlocks().await.step(), "finished");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_answers_is_logged() {
+    #[derive(Clone, Default)]
+    struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(regain::telemetry::filter("trace").unwrap())
+        .with_writer(move || writer.clone());
+    let _here = tracing::subscriber::set_default(subscriber.finish());
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    uploads(&mut visitor, table(&[line("alice")]) + "\"", &[]).await;
+    checks(&app, &mut visitor, &table(&[line("alice"), line("bob"), line("nobody")]), &[]).await;
+    app.store_behaves(StoreMood::ReadOnlyAfter(1));
+    sends(&mut visitor, PATH, &[("action", "import")]).await;
+    works(&app).await;
+    app.store_behaves(StoreMood::Well);
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).to_lowercase();
+    assert!(logged.contains("has ended") && logged.contains("done=1"), "{logged}");
+    for secret in ["papageientaucher", "lumpenbrei", "hinterhofgasse"] {
+        assert!(!logged.contains(secret), "{secret}");
+    }
+    for event in app.events().await {
+        assert!(!format!("{event:?}").to_lowercase().contains("papageien"));
     }
 }
