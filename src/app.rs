@@ -222,6 +222,7 @@ impl App {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            certificates: Some(Arc::clone(&certificates)),
             hosts,
             demo: is_demo,
         });

@@ -196,6 +196,13 @@ fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<F
     layers::take_out_for_the_file(&mut table);
     faults.extend(secrets_elsewhere(services, before, &table, edits));
     let settings = Settings::of_layers(&table, &services.fixed.table);
+    if let Ok(settings) = &settings {
+        let current = services.settings.load();
+        let known: Vec<_> = current.domain.iter().flat_map(|domain| &domain.controllers).cloned().collect();
+        for (index, domain) in settings.domain.iter().enumerate() {
+            domain.check_typed(&format!("settings.domain.{index}"), &known, &mut faults);
+        }
+    }
     (Draft { table, settings }, faults)
 }
 

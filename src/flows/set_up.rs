@@ -11,7 +11,7 @@ use toml::Value;
 use super::{
     Error, Services,
     change_settings::{self, Change, Edit, Editor},
-    try_out::{Certificate, Finding, Seen, Verdict},
+    try_out::{self, Certificate, Finding, Seen, Verdict},
 };
 use crate::{
     directory::Directory,
@@ -54,7 +54,11 @@ async fn keep(services: &Services, draft: &DomainDraft) -> Result<(), Error> {
 }
 
 /// Takes the domain's name, and looks for its controllers.
-pub async fn find_controllers(services: &Services, draft: DomainDraft) -> Result<Step, Error> {
+pub async fn find_controllers(
+    services: &Services,
+    editor: &Editor,
+    draft: DomainDraft,
+) -> Result<Step, Error> {
     if draft.dns_name.is_empty() {
         return Ok(Step::Wrong(vec![Fault::new("dns_name", "is needed: for instance corp.example")]));
     }
@@ -62,7 +66,10 @@ pub async fn find_controllers(services: &Services, draft: DomainDraft) -> Result
     if !faults.is_empty() {
         return Ok(Step::Wrong(faults));
     }
-    survey(services, DomainDraft { is_trusted: false, ..draft }).await
+    let step = survey(services, DomainDraft { is_trusted: false, ..draft.clone() }).await?;
+    let what = format!("domain {} {}", draft.dns_name, draft.controllers.join(" "));
+    try_out::tell(services, editor, what.trim(), !matches!(step, Step::Mend(_))).await;
+    Ok(step)
 }
 
 /// Trusts the certificate authority with that fingerprint, of those that the controllers show; or those in a PEM text.
@@ -254,8 +261,11 @@ fn faults(draft: &DomainDraft) -> Vec<Fault> {
     let mut domain = settings_of(draft);
     // What comes later is not missing yet.
     domain.service_account = "-".into();
+    let mut faults = Vec::new();
+    domain.check_typed("settings.domain.0", &[], &mut faults);
     let settings = Settings { domain: vec![domain], ..Settings::default() };
-    let faults = settings.faults().into_iter().filter_map(|fault| {
+    faults.extend(settings.faults());
+    let faults = faults.into_iter().filter_map(|fault| {
         let key = fault.key.strip_prefix("settings.domain.0.")?;
         Some(Fault::new(key.split('.').next().unwrap_or(key), fault.text))
     });

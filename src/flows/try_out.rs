@@ -58,7 +58,9 @@ pub async fn domain(
     };
     let Some(directory) = directories.get(index) else { return Err(Error::Refused(Refusal::NotFound)) };
     let findings = directory.examine().await;
-    tell(services, editor, "domain", findings.iter().all(|finding| finding.verdict != Verdict::Bad)).await;
+    let listed = settings.domain.get(index).map(|domain| domain.controllers.join(" ")).unwrap_or_default();
+    let what = format!("domain {} {listed}", directory.domain().name);
+    tell(services, editor, what.trim(), findings.iter().all(|finding| finding.verdict != Verdict::Bad)).await;
     Ok(Tried::Told(findings))
 }
 
@@ -79,7 +81,8 @@ pub async fn mail(
         Ok(mail) => send(services, &settings, Channel::Mail, Message::Mail(mail)).await,
         Err(fault) => Err(fault.to_string()),
     };
-    Ok(told(services, editor, Channel::Mail, sent).await)
+    let place = settings.mail.host.as_deref().unwrap_or_default();
+    Ok(told(services, editor, (Channel::Mail, place), sent).await)
 }
 
 /// Sends a text message, now, and says whether it was taken.
@@ -99,7 +102,8 @@ pub async fn text_message(
         Ok(sms) => send(services, &settings, Channel::Sms, Message::Sms(sms)).await,
         Err(fault) => Err(fault.to_string()),
     };
-    Ok(told(services, editor, Channel::Sms, sent).await)
+    let place = settings.sms.url.as_deref().unwrap_or_default();
+    Ok(told(services, editor, (Channel::Sms, place), sent).await)
 }
 
 /// How it was sent, or why not: of a server that nobody speaks the protocol at, only that.
@@ -134,8 +138,14 @@ fn facts(services: &Services, editor: &Editor, code: Option<String>) -> Facts {
     }
 }
 
-async fn told(services: &Services, editor: &Editor, channel: Channel, sent: Result<String, String>) -> Tried {
-    tell(services, editor, channel.as_str(), sent.is_ok()).await;
+async fn told(
+    services: &Services,
+    editor: &Editor,
+    (channel, place): (Channel, &str),
+    sent: Result<String, String>,
+) -> Tried {
+    let what = format!("{} {place}", channel.as_str());
+    tell(services, editor, what.trim(), sent.is_ok()).await;
     let (verdict, text) = match sent {
         Ok(how) if how.is_empty() => (Verdict::Good, "it was taken; look whether it arrives".to_owned()),
         Ok(how) => (Verdict::Good, format!("it was taken ({how}); look whether it arrives")),
@@ -145,7 +155,7 @@ async fn told(services: &Services, editor: &Editor, channel: Channel, sent: Resu
 }
 
 /// Writes down that something was tried.
-async fn tell(services: &Services, editor: &Editor, what: &str, is_good: bool) {
+pub(super) async fn tell(services: &Services, editor: &Editor, what: &str, is_good: bool) {
     let event = Event {
         at: services.now(),
         outcome: if is_good { Outcome::Success } else { Outcome::Failure },
@@ -153,7 +163,7 @@ async fn tell(services: &Services, editor: &Editor, what: &str, is_good: bool) {
         user: String::new(),
         domain: String::new(),
         action: Action::Setting,
-        detail: format!("tried: {what}"),
+        detail: format!("tried: {}", what.chars().take(500).collect::<String>()),
         source_ip: editor.address,
         source_user: Some(editor.name.clone()),
         account: None,

@@ -59,6 +59,21 @@ impl DomainSettings {
         self.ca_certificates.as_deref().filter(|text| !text.trim().is_empty())
     }
 
+    /// What is wrong with controllers that are typed into the panel. Only the ports of LDAP can be tried from there: it
+    /// is no way to find out which others are open.
+    pub fn check_typed(&self, prefix: &str, known: &[String], faults: &mut Vec<Fault>) {
+        for controller in self.controllers.iter().filter(|controller| !known.contains(controller)) {
+            let text = controller.trim();
+            let is_bare = text.parse::<std::net::IpAddr>().is_ok() || text.ends_with(']');
+            let port = text.rsplit_once(':').filter(|_| !is_bare).map(|(_, port)| port);
+            if port.is_some_and(|port| !matches!(port, "389" | "636")) {
+                let text =
+                    format!("\"{text}\": other ports than 389 and 636 can be set in the configuration only");
+                faults.push(Fault::new(&format!("{prefix}.controllers"), text));
+            }
+        }
+    }
+
     /// What has no default must be given.
     pub(super) fn check_needs(&self, prefix: &str, faults: &mut Vec<Fault>) {
         let password = self.service_password.as_ref().is_none_or(|password| password.reveal().is_empty());

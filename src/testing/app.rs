@@ -228,6 +228,7 @@ impl TestApp {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            certificates: None,
             hosts: vec![HOST.to_owned()],
             demo: self.shared.demo,
         });

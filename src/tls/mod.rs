@@ -156,6 +156,11 @@ impl Certificates {
         days_left(self.current.load().not_after, now)
     }
 
+    /// Whether it was made here, so that browsers warn of it.
+    pub const fn is_self_signed(&self) -> bool {
+        matches!(self.source, Source::SelfSigned { .. })
+    }
+
     /// SHA-256 of the server's certificate, as browsers show it.
     pub fn fingerprint(&self) -> String {
         fingerprint(self.current.load().leaf())

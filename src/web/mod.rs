@@ -33,6 +33,7 @@ use crate::{
     },
     flows::{Error, Services, session::SessionId},
     render::{Language, Renderer},
+    tls::Certificates,
 };
 
 /// What the pages work with.
@@ -47,6 +48,8 @@ pub struct Site {
     pub noted: limit::AddressLimits,
     /// Who may have the panel try things how often: what is tried reaches into the network.
     pub trials: limit::AddressLimits,
+    /// The certificate of the pages, where they have one of their own.
+    pub certificates: Option<Arc<Certificates>>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.

@@ -215,7 +215,7 @@ async fn a_fresh_program_is_set_up_in_the_browser_step_by_step() {
 
     // Nobody answers there: said in words, and nothing is lost.
     browser.fill("dns_name", DNS).await;
-    browser.fill("controllers", "127.0.0.1:9").await;
+    browser.fill("controllers", "127.0.0.1").await;
     browser.follow(".button").await;
     assert!(browser.says(".findings").await.contains("unreachable"), "{}", browser.says("main").await);
     browser.photograph("setup-unreachable").await;

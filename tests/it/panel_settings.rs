@@ -146,7 +146,9 @@ async fn settings_are_tried_out_before_they_are_saved() {
     let tried = |event: &&regain::domain::audit::Event| {
         event.action == Action::Setting && event.detail.starts_with("tried: ")
     };
-    assert_eq!(app.events().await.iter().filter(tried).count(), 2);
+    let events = app.events().await;
+    let places: Vec<_> = events.iter().filter(tried).map(|event| event.detail.as_str()).collect();
+    assert_eq!(places, ["tried: mail", "tried: mail 127.0.0.1"]);
     let general = visitor.open("/admin/settings/general").await;
     let mut fields = filled(&general, &[]);
     fields.push(("action".into(), "try".into()));
@@ -198,6 +200,10 @@ async fn a_domain_is_set_up_step_by_step_and_its_password_is_told_nobody() {
         let fields = [("dns_name", name), ("controllers", ""), ("action", "controllers")];
         is_at(&sends(&mut visitor, NEW, &fields).await, 422, told);
     }
+    // Not a way to find open ports.
+    visitor.open(NEW).await;
+    let fields = [("dns_name", "demo.example"), ("controllers", "10.0.0.1:22"), ("action", "controllers")];
+    is_at(&sends(&mut visitor, NEW, &fields).await, 422, "other ports than 389 and 636");
     // Nobody comes to a later step without the earlier ones.
     visitor.open(NEW).await;
     let early = [("service_account", "svc"), ("service_password", "hunter2"), ("action", "serve")];

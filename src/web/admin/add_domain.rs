@@ -196,7 +196,9 @@ impl Page for AddDomain {
                 draft.controllers = controllers.take(MOST_CONTROLLERS).map(str::to_owned).collect();
                 draft.is_starttls = form.is_checked("starttls");
                 let fine = form.finish();
-                ("directory", try_step(&seat, fine, set_up::find_controllers(services, draft.clone())).await?)
+                let editor = seat.editor();
+                let finding = set_up::find_controllers(services, &editor, draft.clone());
+                ("directory", try_step(&seat, fine, finding).await?)
             }
             "trust" => {
                 let fingerprint = text_of(&mut form, "authority");

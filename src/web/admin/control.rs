@@ -381,9 +381,21 @@ pub(super) struct FoundGroup {
     pub description: String,
 }
 
-/// `idle_timeout_seconds` as people read it: `Idle timeout seconds`.
+/// `idle_timeout_seconds` as people read it: `Idle timeout seconds`; `dns_name`: `DNS name`.
 pub(super) fn label(key: &str) -> String {
-    let mut words = key.replace('_', " ");
+    const SPELT: [(&str, &str); 9] = [
+        ("dns", "DNS"),
+        ("netbios", "NetBIOS"),
+        ("ca", "CA"),
+        ("sms", "SMS"),
+        ("url", "URL"),
+        ("http", "HTTP"),
+        ("ms", "(ms)"),
+        ("kib", "(KiB)"),
+        ("email", "e-mail"),
+    ];
+    let spell = |word| SPELT.iter().find(|(plain, _)| *plain == word).map_or(word, |(_, spelt)| *spelt);
+    let mut words = key.split(['_', ' ']).map(spell).collect::<Vec<_>>().join(" ");
     if let Some(first) = words.get_mut(..1) {
         first.make_ascii_uppercase();
     }
@@ -485,6 +497,19 @@ mod tests {
         let own = lists(&[("en", &["b", "e"]), ("es", &["f"])]);
         // They have dropped English while it grew here: what was added here stays.
         assert_eq!(own.merged(&base, &theirs), lists(&[("en", &["e"]), ("es", &["f"]), ("fr", &["d"])]));
+    }
+
+    #[test]
+    fn keys_are_read_as_people_write_them() {
+        for (key, text) in [
+            ("idle_timeout_seconds", "Idle timeout seconds"),
+            ("dns_name", "DNS name"),
+            ("connect_timeout_ms", "Connect timeout (ms)"),
+            ("hash_memory_kib", "Hash memory (KiB)"),
+            ("ask_email", "Ask e-mail"),
+        ] {
+            assert_eq!(label(key), text);
+        }
     }
 
     #[test]

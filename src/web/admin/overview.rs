@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::{Page, Panel, Seat, control::label, draw, redirect, settings};
 use crate::{
@@ -85,6 +86,16 @@ impl Page for Overview {
             ("domains", domains.join(", ")),
             ("store", store),
         ];
+        let now = OffsetDateTime::from_unix_timestamp(site.services.clock.now().millis() / 1000);
+        let certificate = site.certificates.as_ref().zip(now.ok()).map(|(certificates, now)| {
+            let days = certificates.days_left(now).to_string();
+            let key = if certificates.is_self_signed() { "self_signed" } else { "days" };
+            let texts = site.renderer.texts();
+            let text =
+                texts.text(&seat.language.code, &format!("admin.certificate.{key}"), &[("days", &days)]);
+            ("certificate", format!("{}: {text}", site.hosts.first().map_or("", String::as_str)))
+        });
+        let facts: Vec<_> = facts.into_iter().chain(certificate).collect();
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat) };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))

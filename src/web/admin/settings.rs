@@ -401,7 +401,6 @@ impl Page for TabPage {
                 state.focus = given.press(&button).unwrap_or_default();
             }
             keep_drafts(&mut state, all);
-            state.secrets.clear();
             return draw_tab(&seat, &tab, Some(&mut state)).await;
         }
         let changed = all.iter().filter(|given| given.is_changed());
