@@ -228,7 +228,7 @@ impl Page for Transfer {
             "export" => export(&seat, form).await,
             "look" => look(&seat, form).await,
             "apply" => apply(&seat, form).await,
-            _ => Ok(redirect(PATH)),
+            _ => Ok(refuse(&seat, "", "invalid.field_unknown")),
         }
     }
 }
