@@ -409,3 +409,43 @@ async fn its_pages_speak_the_language_of_their_reader() {
         }
     }
 }
+
+#[tokio::test]
+async fn domains_go_along_each_with_its_own_secret_and_only_to_its_own_controllers() {
+    const PASSWORD: &str = "Papageientaucher";
+    let (one, other) = (TestApp::new().start().await, TestApp::new().start().await);
+    let domains = format!(
+        "domain = [{{ dns_name = 'corp.example', netbios_name = 'CORP', service_account = 's', service_password = \
+         '{PASSWORD}', controllers = ['dc1.corp.example'] }}, {{ dns_name = 'lab.example', netbios_name = 'LAB', \
+         service_account = 't', service_password = 'Basic Lumpenbrei' }}]"
+    );
+    let domains: toml::Table = domains.parse().unwrap();
+    let edits = [
+        ("domain", domains["domain"].clone()),
+        ("domain.0.service_password", text(PASSWORD)),
+        ("domain.1.service_password", text("Basic Lumpenbrei")),
+    ];
+    let made = set(&one, &edits).await;
+    assert!(matches!(made, Change::Made(_)), "{made:?}");
+    let mut visitor = root(&one).await;
+    let (sealed, bare) = (exports(&mut visitor, PASSPHRASE).await.html, exports(&mut visitor, "").await.html);
+    assert!(!sealed.contains(PASSWORD) && !bare.contains("service_password"), "{bare}");
+    // Where they are the same, their secrets stay; where they would go to another place, they don't.
+    is_at(&looks(&mut visitor, &bare, "").await, 200, "Nothing would change");
+    let page = looks(&mut visitor, &bare.replace("dc1.corp.example", "evil.example"), "").await;
+    has_no_secret(&page);
+    assert_eq!(applies(&mut visitor, &page, &[]).await.code(), 422);
+    assert_eq!(settings(&one).await, domains);
+    // Elsewhere they come with the passphrase, or have to be given.
+    let mut visitor = root(&other).await;
+    let page = looks(&mut visitor, &bare, "").await;
+    is_at(&applies(&mut visitor, &page, &[]).await, 422, "service_password: is needed");
+    let page = looks(&mut visitor, &sealed, PASSPHRASE).await;
+    has_no_secret(&page);
+    is_at(&applies(&mut visitor, &page, &[]).await, 200, "Saved");
+    assert_eq!(settings(&other).await, domains);
+    for event in other.events().await {
+        assert!(!SECRETS.iter().any(|secret| event.detail.contains(secret)), "{}", event.detail);
+    }
+    has_no_secret(&looks(&mut visitor, "format = 1", "").await);
+}
