@@ -380,7 +380,7 @@ const EXPECTED: [(&str, bool, Expected); 13] = [
     }),
     ("/admin/import", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
     ("/admin/import/report", true, |who| if who == Who::Administrator { (303, 303) } else { (403, 403) }),
-    ("/admin/transfer", true, |who| if who == Who::Administrator { (200, 303) } else { (403, 403) }),
+    ("/admin/transfer", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
     ("/admin/search", true, |who| match who {
         Who::Administrator => (200, 303),
         Who::Auditor => (200, 403),
