@@ -17,7 +17,7 @@ use crate::{
     directory::Directory,
     domain::{refusal::Refusal, secret::SecretText, set_up::DomainDraft},
     settings::{DomainSettings, Fault, Secret, Settings, Transport},
-    store::{self, Found},
+    store::{self, Found, keyring::keyed_hash},
 };
 
 /// Where a step led.
@@ -38,6 +38,15 @@ pub enum Step {
 /// What was settled so far.
 pub async fn draft(services: &Services) -> Result<Option<Found<DomainDraft>>, Error> {
     Ok(services.store.find::<DomainDraft>(&()).await?)
+}
+
+/// What tells a draft from one that leads elsewhere: a page carries it, so that nobody's password goes to a place that
+/// somebody else has settled meanwhile.
+pub fn mark(services: &Services, draft: &DomainDraft) -> Result<String, Error> {
+    let places = DomainDraft { service_account: String::new(), ..draft.clone() };
+    let places = serde_json::to_vec(&places).map_err(|error| Error::Internal(error.to_string()))?;
+    let hash = keyed_hash(&services.keys.decoys, &[b"domain draft", &places]);
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Gives it up.

@@ -207,7 +207,7 @@ async fn a_domain_is_set_up_step_by_step_and_its_password_is_told_nobody() {
     // Nobody comes to a later step without the earlier ones.
     visitor.open(NEW).await;
     let early = [("service_account", "svc"), ("service_password", "hunter2"), ("action", "serve")];
-    assert_eq!(sends(&mut visitor, NEW, &early).await.code(), 200);
+    is_at(&sends(&mut visitor, NEW, &early).await, 422, "Where is the domain?");
     assert!(app.site().services.settings.load().domain.is_empty());
     visitor.open(NEW).await;
     let fields =
@@ -215,16 +215,22 @@ async fn a_domain_is_set_up_step_by_step_and_its_password_is_told_nobody() {
     is_at(&sends(&mut visitor, NEW, &fields).await, 200, "As whom does Regain work?");
     let account =
         [("service_account", "svc@demo.example"), ("service_password", "hunter2"), ("action", "serve")];
-    is_at(&sends(&mut visitor, NEW, &account).await, 422, "calls itself demo.example");
+    let mark = visitor.page.as_ref().unwrap().value("mark").unwrap();
+    let fields = [&account[..], &[("mark", mark.as_str())]].concat();
+    is_at(&sends(&mut visitor, NEW, &fields).await, 422, "calls itself demo.example");
     visitor.open("/admin/domains/new?step=directory").await;
     let fields = [("dns_name", "Demo.Example"), ("controllers", ""), ("action", "controllers")];
     is_at(&sends(&mut visitor, NEW, &fields).await, 200, "As whom does Regain work?");
     // Left, and gone on with, by another browser after a restart.
     app.restart().await;
     is_at(&visitor.open(NEW).await, 200, "As whom does Regain work?");
-    let page = sends(&mut visitor, NEW, &[("service_account", ""), ("action", "serve")]).await;
-    is_at(&page, 422, "Service account: is needed");
-    let page = sends(&mut visitor, NEW, &account).await;
+    let mark = visitor.page.as_ref().unwrap().value("mark").unwrap();
+    let fields = [("service_account", ""), ("mark", mark.as_str()), ("action", "serve")];
+    is_at(&sends(&mut visitor, NEW, &fields).await, 422, "Service account: is needed");
+    // A password that was typed for one place does not go to another.
+    let fields = [&account[..], &[("mark", "of something else")]].concat();
+    is_at(&sends(&mut visitor, NEW, &fields).await, 422, "were changed meanwhile");
+    let page = sends(&mut visitor, NEW, &[&account[..], &[("mark", mark.as_str())]].concat()).await;
     is_at(&page, 200, "Domains");
     let settings = app.site().services.settings.load_full();
     assert_eq!((settings.domain.len(), settings.domain[0].netbios_name.as_str()), (1, "DEMO"));
@@ -236,7 +242,11 @@ async fn a_domain_is_set_up_step_by_step_and_its_password_is_told_nobody() {
     // Its own tab: whoever moves it elsewhere gives the password again; taken out, it is gone.
     let page = saves(&mut visitor, "domain.0", &[("domain.0.controllers", "evil.example")]).await;
     is_at(&page, 422, "has to be given again");
+    let mut late = filled(&visitor.open("/admin/settings/domain.0").await, &[]);
+    late.push(("action".into(), "try".into()));
     is_at(&saves(&mut visitor, "domain.0", &[("domain.0.connections", "2")]).await, 200, "Saved");
+    let page = sends_all(&mut visitor, "/admin/settings/domain.0", &late).await;
+    is_at(&page, 422, "Somebody else has changed");
     assert_eq!(visitor.open("/admin/settings/domain.1").await.code(), 404);
     assert_eq!(visitor.open("/admin/settings/domain").await.code(), 404);
     let mut fields = filled(&visitor.open("/admin/settings/domain.0").await, &[]);

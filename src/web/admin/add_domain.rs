@@ -49,6 +49,8 @@ struct Context<'a> {
     /// Whether the domain can be served although not all is well.
     may_go_on: bool,
     wants_code: bool,
+    /// What the password would be for.
+    mark: String,
 }
 
 /// A controller with what it shows.
@@ -95,8 +97,9 @@ struct State {
     often: bool,
 }
 
-fn draw_step(seat: &Seat<'_>, state: State) -> Response {
+fn draw_step(seat: &Seat<'_>, state: State) -> Result<Response, Error> {
     let site = seat.site;
+    let mark = set_up::mark(&site.services, &state.draft)?;
     let texts = site.renderer.texts();
     let mut form = page::Form::new(site, seat.language, PATH.to_owned(), seat.token(PATH), &state.problems);
     let mut elsewhere = Vec::new();
@@ -127,9 +130,10 @@ fn draw_step(seat: &Seat<'_>, state: State) -> Response {
         findings: state.findings,
         may_go_on: state.may_go_on,
         wants_code: state.step == "account" && !seat.admin.is_fresh,
+        mark,
     };
     let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    draw(site, seat.language, "admin/add_domain.html", context, status)
+    Ok(draw(site, seat.language, "admin/add_domain.html", context, status))
 }
 
 /// Whether domains can be added here: not where the configuration names them, nor in the demo.
@@ -166,7 +170,7 @@ impl Page for AddDomain {
         } else {
             at(&seat, draft).await?
         };
-        Ok(draw_step(&seat, state))
+        draw_step(&seat, state)
     }
 
     async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
@@ -212,7 +216,20 @@ impl Page for AddDomain {
                 let password =
                     form.take("service_password").unwrap_or_else(|_| SecretText::new(String::new()));
                 let code = form.take("code");
+                let is_same = text_of(&mut form, "mark") == set_up::mark(services, &draft)?;
                 let fine = form.finish();
+                if !is_same {
+                    // Somebody else has settled something meanwhile: as it stands now it is looked at first.
+                    let faults =
+                        vec![Fault::new("settings", "were changed meanwhile; look at them once more")];
+                    return draw_step(
+                        &seat,
+                        State {
+                            faults,
+                            ..at(&seat, Some(draft).filter(|draft| !draft.dns_name.is_empty())).await?
+                        },
+                    );
+                }
                 let mut problems = Problems::new();
                 if !seat.admin.is_fresh
                     && let Some(code) = problems.keep(Field::Code, code.and_then(|text| Code::parse(&text)))
@@ -221,10 +238,7 @@ impl Page for AddDomain {
                     problems.push(Field::Code, Problem::AppCodeWrong);
                 }
                 if !problems.is_empty() {
-                    return Ok(draw_step(
-                        &seat,
-                        State { step: "account", draft, problems, ..State::default() },
-                    ));
+                    return draw_step(&seat, State { step: "account", draft, problems, ..State::default() });
                 }
                 let even_so = action == "serve-even-so";
                 let editor = seat.editor();
@@ -256,7 +270,7 @@ impl Page for AddDomain {
                 ..State::default()
             },
         };
-        Ok(draw_step(&seat, state))
+        draw_step(&seat, state)
     }
 }
 

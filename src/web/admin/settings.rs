@@ -411,6 +411,11 @@ impl Page for TabPage {
             return take_out(seat, &tab, seen, code, state).await;
         }
         if action == "try" && state.faults.is_empty() {
+            // What was typed for one domain is not sent to another that has taken its number meanwhile.
+            if seen != Some(change_settings::load(services).await?.0) {
+                state.summary = Some("admin.conflict");
+                return draw_tab(&seat, &tab, Some(&mut state)).await;
+            }
             try_it(&seat, &tab, &edits, &mut state).await?;
             return draw_tab(&seat, &tab, Some(&mut state)).await;
         }
