@@ -214,16 +214,16 @@ impl App {
                 Some(Listener::bind(&addresses, None, limits).map_err(|e| Error::of("listen_http")(&e))?)
             }
         };
-        let mut hosts = vec![base_url.authority().to_owned()];
-        hosts.extend(config.extra_hosts.iter().map(|host| host.to_lowercase()));
+        let began_at = services.clock.now();
         let site = Arc::new(Site {
             services: Arc::new(services),
             renderer,
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
-            certificates: Some(Arc::clone(&certificates)),
-            hosts,
+            certificates: Arc::clone(&certificates),
+            hosts: config.hosts(),
+            began_at,
             demo: is_demo,
         });
         Ok(Self { site, certificates, secure, plain, base_url, data: config.data.clone() })

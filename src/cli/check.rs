@@ -8,9 +8,9 @@ use super::{Failure, say};
 use crate::{
     app,
     config::Config,
-    directory::{Finding, Verdict},
     domain::{
         clock::{Clock, SystemClock},
+        finding::{Finding, Verdict},
         message::Channel,
     },
     notify::{self, Standing},
@@ -29,33 +29,30 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         };
         say(&format!("{word}  {}: {}", finding.subject, finding.text));
     };
-    let finding = |subject: &str, verdict, text: &str| Finding {
-        subject: subject.to_owned(),
-        verdict,
-        text: text.to_owned(),
-    };
     let config = match config {
         Ok(config) => config,
         Err(Failure(text)) => {
             for line in text.lines() {
-                tell(&finding("configuration", Verdict::Bad, line));
+                tell(&Finding::new("configuration", Verdict::Bad, line));
             }
             return false;
         }
     };
     match &config.base_url {
-        Some(base_url) => tell(&finding("configuration", Verdict::Good, base_url.origin())),
-        None => tell(&finding("configuration", Verdict::Bad, "base_url is needed to serve")),
+        Some(base_url) => tell(&Finding::new("configuration", Verdict::Good, base_url.origin())),
+        None => tell(&Finding::new("configuration", Verdict::Bad, "base_url is needed to serve")),
     }
-    tell(&check_certificate(&config));
+    for finding in check_certificate(&config) {
+        tell(&finding);
+    }
     tell(&check_data(&config));
     if config.settings.domain.is_empty() {
         let text = "no domain is configured here; if one was added in the admin panel, try it there";
-        tell(&finding("directory", Verdict::Warning, text));
+        tell(&Finding::new("directory", Verdict::Warning, text));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     match app::directories(&config.settings, &clock) {
-        Err(error) => tell(&finding("directory", Verdict::Bad, &error.to_string())),
+        Err(error) => tell(&Finding::new("directory", Verdict::Bad, error.to_string())),
         Ok(directories) => {
             for directory in directories {
                 for finding in directory.examine().await {
@@ -87,25 +84,17 @@ async fn check_channel(config: &Config, channel: Channel) -> Option<Finding> {
     Some(Finding { subject, verdict, text })
 }
 
-fn check_certificate(config: &Config) -> Finding {
-    let subject = "certificate".to_owned();
+fn check_certificate(config: &Config) -> Vec<Finding> {
+    let subject = "certificate";
     let (Some(certificate), Some(key)) = (&config.https.certificate, &config.https.key) else {
-        let text = "self-signed: browsers will warn; set https.certificate and https.key".into();
-        return Finding { subject, verdict: Verdict::Warning, text };
+        let text = "self-signed: browsers will warn; set https.certificate and https.key";
+        return vec![Finding::new(subject, Verdict::Warning, text)];
     };
     let source = tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() };
     let now = OffsetDateTime::now_utc();
     match tls::Certificates::open(source, now) {
-        Err(error) => Finding { subject, verdict: Verdict::Bad, text: error.to_string() },
-        Ok(certificates) => {
-            let days = certificates.days_left(now);
-            let verdict = match days {
-                ..=0 => Verdict::Bad,
-                1..=14 => Verdict::Warning,
-                _ => Verdict::Good,
-            };
-            Finding { subject, verdict, text: format!("{days} days left") }
-        }
+        Err(error) => vec![Finding::new(subject, Verdict::Bad, error.to_string())],
+        Ok(certificates) => certificates.examine(&config.hosts(), now),
     }
 }
 

@@ -223,6 +223,12 @@ impl Config {
         self.listen_http.iter().filter_map(|address| resolve(address).ok()).collect()
     }
 
+    /// The `Host` values that are answered, in lower case: that of the base URL first.
+    pub fn hosts(&self) -> Vec<String> {
+        let base = self.base_url.iter().map(|base_url| base_url.authority().to_owned());
+        base.chain(self.extra_hosts.iter().map(|host| host.to_lowercase())).collect()
+    }
+
     /// Where the secret is kept.
     pub fn secret_path(&self) -> PathBuf {
         self.secret_file.clone().unwrap_or_else(|| self.data.join("secret.key"))

@@ -9,6 +9,7 @@ mod matching;
 
 use async_trait::async_trait;
 
+pub use crate::domain::finding::{Finding, Verdict};
 use crate::domain::{
     account::{Account, Domain, LogonName, ObjectGuid},
     secret::Password,
@@ -167,17 +168,6 @@ pub enum Rule {
     MinimumAge,
 }
 
-/// One line of an examination.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finding {
-    /// What was looked at (`corp.example dc1.corp.example:636 certificate`).
-    pub subject: String,
-    /// How it stands.
-    pub verdict: Verdict,
-    /// What is wrong in words and how to mend it, or what was found.
-    pub text: String,
-}
-
 /// A controller, as it looks from outside.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seen {
@@ -204,15 +194,4 @@ pub struct Certificate {
     pub is_authority: bool,
     /// All of it, in PEM.
     pub pem: String,
-}
-
-/// How a thing stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Verdict {
-    /// As it should be.
-    Good,
-    /// It works, but someone should know.
-    Warning,
-    /// It doesn't work.
-    Bad,
 }

@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+pub use engine::Room;
 use engine::{Direction, Engine};
 pub use record::{
     ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject, owner_of_factor,
@@ -107,6 +108,11 @@ impl Store {
             engine::Condition::Writable => None,
             engine::Condition::ReadOnly(why) | engine::Condition::Failed(why) => Some(why),
         }
+    }
+
+    /// The room it takes and has on the disk.
+    pub async fn room(&self) -> Result<Room, Error> {
+        Ok(self.engine.room().await?)
     }
 
     /// The record of that key.

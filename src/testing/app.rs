@@ -10,6 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use poem::{Endpoint as _, EndpointExt as _, Request, Response, endpoint::BoxEndpoint};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,6 +51,7 @@ use crate::{
         engine::{Options, SledEngine},
         keyring::Keyring,
     },
+    tls::{self, Certificates},
     web::{self, Site, limit::AddressLimits},
 };
 
@@ -228,12 +230,19 @@ impl TestApp {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
-            certificates: None,
+            certificates: self.certificates().await,
             hosts: vec![HOST.to_owned()],
+            began_at: self.shared.clock.now(),
             demo: self.shared.demo,
         });
         let pages = Arc::new(web::routes(Arc::clone(&site)).map_to_response().boxed());
         *self.shared.running.write().unwrap() = Some(Running { site, pages });
+    }
+
+    async fn certificates(&self) -> Arc<Certificates> {
+        let source = tls::Source::SelfSigned { names: vec![HOST.to_owned()], folder: self.folder() };
+        let now = OffsetDateTime::from_unix_timestamp(self.shared.clock.now().millis() / 1000).unwrap();
+        tokio::task::spawn_blocking(move || Certificates::open(source, now)).await.unwrap().unwrap()
     }
 
     /// Stops it as it should be stopped, and starts it again on the same folder.

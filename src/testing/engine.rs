@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::store::engine::{Batch, Condition, Direction, Engine, Error, SledEngine};
+use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Room, SledEngine};
 
 /// How the store behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,6 +74,11 @@ impl Engine for MoodyEngine {
             }
         }
         self.inner.commit(batch).await
+    }
+
+    async fn room(&self) -> Result<Room, Error> {
+        self.require_readable()?;
+        self.inner.room().await
     }
 
     fn condition(&self) -> Condition {

@@ -4,6 +4,7 @@
 
 pub mod acceptor;
 mod error;
+mod examine;
 mod pem;
 mod self_signed;
 
@@ -26,6 +27,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+pub use examine::Facts;
 use pem::{Certificate, Stamp};
 
 /// A self-signed certificate is renewed when this many days or fewer are left.

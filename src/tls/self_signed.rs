@@ -16,7 +16,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, SanType,
 };
 use time::{Duration, OffsetDateTime};
-use x509_parser::extensions::GeneralName;
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 use zeroize::Zeroizing;
 
 use super::{Error, fingerprint, pem};
@@ -38,7 +38,7 @@ pub(super) fn load_or_make(
     match pem::load(&path, &path) {
         Ok(kept) => {
             let age_fits = kept.not_before <= now && !super::renewal_due(kept.not_after, now);
-            if age_fits && names_of(&path, kept.leaf())? == wanted(names) {
+            if age_fits && names_of(&pem::parse(&path, kept.leaf())?) == wanted(names) {
                 return Ok(kept);
             }
         }
@@ -104,12 +104,12 @@ fn wanted(names: &[String]) -> BTreeSet<String> {
         .collect()
 }
 
-fn names_of(path: &Path, der: &[u8]) -> Result<BTreeSet<String>, Error> {
-    let certificate = pem::parse(path, der)?;
+/// The names that a certificate is good for.
+pub(super) fn names_of(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
     let names = certificate.subject_alternative_name().ok().flatten();
-    Ok(names.map_or_else(BTreeSet::new, |names| {
+    names.map_or_else(BTreeSet::new, |names| {
         names.value.general_names.iter().filter_map(written_name).collect()
-    }))
+    })
 }
 
 fn written_name(name: &GeneralName<'_>) -> Option<String> {

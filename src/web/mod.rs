@@ -28,6 +28,7 @@ pub use admin::addresses as panel_addresses;
 
 use crate::{
     domain::{
+        clock::Timestamp,
         flow::Kind,
         refusal::{Refusal, Service},
     },
@@ -48,10 +49,12 @@ pub struct Site {
     pub noted: limit::AddressLimits,
     /// Who may have the panel try things how often: what is tried reaches into the network.
     pub trials: limit::AddressLimits,
-    /// The certificate of the pages, where they have one of their own.
-    pub certificates: Option<Arc<Certificates>>,
+    /// The certificate of the pages.
+    pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
+    /// When the program began to serve.
+    pub began_at: Timestamp,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.
     pub demo: bool,
 }

@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     // edges: talk to people, the timer, the network
     ("web", &["domain", "flows", "notify", "render", "settings", "store", "tls"]),
     ("jobs", &["domain", "flows", "store"]),
-    ("tls", &[]),
+    ("tls", &["domain"]),
     // steps: "first this, then that" is written only here
     ("flows", &["directory", "domain", "notify", "passkeys", "settings", "store"]),
     // adapters: each owns one technology; blind to each other

@@ -366,14 +366,21 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 13] = [
+const EXPECTED: [(&str, bool, Expected); 16] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/access", true, |_| (200, 303)),
     ("/admin/domains/new", true, |who| match who {
         Who::Administrator => (200, 404),
         _ => (403, 403),
     }),
     ("/admin/domains", true, |who| match who {
+        Who::Administrator => (200, 404),
+        Who::Auditor => (200, 403),
+        _ => (403, 403),
+    }),
+    ("/admin/https", true, |who| match who {
         Who::Administrator => (200, 404),
         Who::Auditor => (200, 403),
         _ => (403, 403),

@@ -1,6 +1,8 @@
 //! What the panel does with settings besides saving them: lists that are changed in place, trying things out, searching,
 //! and setting a domain up (R6).
 
+use std::time::Duration;
+
 use regain::{
     domain::{audit::Action, message::Message},
     testing::{DirectoryMood, TestApp, Visitor},
@@ -268,4 +270,31 @@ async fn what_is_searched_for_is_found_and_never_markup() {
     let page = visitor.open("/admin/search?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E%00").await;
     assert!(page.code() == 200 && !page.html.contains("<script>alert"));
     is_at(&visitor.open("/admin/search").await, 200, "Find a setting");
+}
+
+#[tokio::test]
+async fn the_certificate_is_shown_and_checked() {
+    let app = TestApp::new().start().await;
+    let mut visitor = administrator(&app).await;
+    let page = visitor.open("/admin/https").await;
+    is_at(&page, 200, "397 days left");
+    is_at(&page, 200, &app.site().certificates.fingerprint());
+    let page = sends(&mut visitor, "/admin/https", &[("action", "check")]).await;
+    is_at(&page, 200, "certificate for reset.demo.example");
+    is_at(&page, 200, "the name is in it");
+    is_at(&page, 200, "self-signed: browsers warn of it");
+}
+
+#[tokio::test]
+async fn the_panel_tells_what_runs_since_when_and_what_it_is_made_of() {
+    let app = TestApp::new().start().await;
+    let mut visitor = administrator(&app).await;
+    app.advance(Duration::from_secs(65 * 60));
+    let page = visitor.open("/admin/about").await;
+    is_at(&page, 200, env!("CARGO_PKG_VERSION"));
+    is_at(&page, 200, "0 d 1 h 5 min");
+    is_at(&page, 200, "MiB on the disk");
+    is_at(&page, 200, "webauthn-rs-core");
+    let texts = visitor.open("/admin/about/licences.txt").await;
+    is_at(&texts, 200, "Permission is hereby granted");
 }

@@ -37,6 +37,15 @@ pub enum Condition {
     Failed(String),
 }
 
+/// The room it takes, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// Taken on the disk.
+    pub taken: u64,
+    /// Left there for this user.
+    pub left: u64,
+}
+
 /// Why the engine could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -79,6 +88,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Whether it can be used.
     fn condition(&self) -> Condition;
+
+    /// The room it takes and has.
+    async fn room(&self) -> Result<Room, Error>;
 }
 
 /// What is to be written together. At most some fifty removals: sled holds on to the memory of large batches.

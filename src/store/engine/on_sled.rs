@@ -30,7 +30,7 @@ use sled::Db;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Batch, Condition, Direction, Engine, Error, MAXIMUM_KEY, MAXIMUM_VALUE,
+    Batch, Condition, Direction, Engine, Error, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
     sentinel::{self, Mark, Sentinel},
     space::Space,
 };
@@ -257,6 +257,16 @@ impl Engine for SledEngine {
 
     fn condition(&self) -> Condition {
         self.shared.condition()
+    }
+
+    async fn room(&self) -> Result<Room, Error> {
+        let shared = Arc::clone(&self.shared);
+        let look = move || {
+            let taken = shared.read(|db| db.size_on_disk().map_err(fault))?;
+            let disk = rustix::fs::statvfs(&shared.path).map_err(|e| Error::Unavailable(e.to_string()))?;
+            Ok(Room { taken, left: disk.f_bavail.saturating_mul(disk.f_frsize) })
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|e| Error::Unavailable(e.to_string()))?
     }
 }
 

@@ -5,12 +5,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
-use super::{Page, Panel, Seat, draw, redirect};
+use super::{Page, Panel, Seat, draw, minute, redirect};
 use crate::{
     domain::{
         account::LogonName,
         admin::{AdminId, Role},
-        clock::Timestamp,
         code::Code,
         field::{Field, Problem, Problems},
         refusal::Refusal,
@@ -98,11 +97,6 @@ struct Invitation {
     name: String,
     by: String,
     until: String,
-}
-
-/// To the minute, in UTC.
-fn minute(at: Timestamp) -> String {
-    at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
 /// Names a person in a form; `-` is the account of Regain itself.

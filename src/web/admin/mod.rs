@@ -1,10 +1,12 @@
 //! The admin panel: signing in, and the settings. The guard stands before every page of it: who is signed in, whether
 //! their role allows it, and whether a form was sent from the page it belongs to.
 
+mod about;
 mod access;
 mod add_domain;
 mod control;
 mod domains;
+mod https;
 mod import;
 mod overview;
 mod proof;
@@ -30,7 +32,7 @@ use super::{
     user::{keep_language, page, set_cookie_at},
 };
 use crate::{
-    domain::{admin::Role, field::Problem, refusal::Refusal},
+    domain::{admin::Role, clock::Timestamp, field::Problem, refusal::Refusal},
     flows::{
         self, Error,
         change_settings::Editor,
@@ -55,11 +57,14 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 13] = [
+const ROUTES: [(&str, Answers); 16] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
+    ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
+    ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
+    ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
     ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
@@ -280,7 +285,8 @@ impl Panel {
         let may_see = settings::is_for(seat.admin.role);
         let link = |key, href| TabLink { key, href, current: key == current };
         let tabs = settings::TABS.iter().map(|key| link(*key, format!("/admin/settings/{key}")));
-        let tabs = std::iter::once(link("domain", "/admin/domains".into())).chain(tabs).filter(|_| may_see);
+        let pages = [link("domain", "/admin/domains".into()), link("https", "/admin/https".into())];
+        let tabs = pages.into_iter().chain(tabs).filter(|_| may_see);
         Self {
             at: current.to_owned(),
             name: seat.admin.name.clone(),
@@ -316,6 +322,11 @@ impl Page for SignOut {
         set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
         Ok(response)
     }
+}
+
+/// To the minute, in UTC.
+fn minute(at: Timestamp) -> String {
+    at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
 /// Draws a page of the panel.

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
-use time::OffsetDateTime;
 
-use super::{Page, Panel, Seat, control::label, draw, redirect, settings};
+use super::{Page, Panel, Seat, control::label, draw, https, redirect, settings};
 use crate::{
     domain::{admin::Role, message::Channel},
     flows::Error,
@@ -67,8 +66,16 @@ fn steps(seat: &Seat<'_>) -> Vec<SetUp> {
         step("mail", "/admin/settings/mail", services.notifier.delivers(&settings, Channel::Mail)),
         step("codes", "/admin/settings/codes", settings.codes.by_mail || settings.codes.by_sms),
     ];
+    // Behind a proxy, or inside, it may stay self-signed.
+    let https = SetUp {
+        value: https::days_left(seat),
+        ..step("https", "/admin/https", !seat.site.certificates.is_self_signed())
+    };
     let is_for_them = seat.admin.role == Role::Administrator && !seat.site.demo;
-    if is_for_them && steps.iter().any(|step| !step.is_done) { steps } else { Vec::new() }
+    if !is_for_them || steps.iter().all(|step| step.is_done) {
+        return Vec::new();
+    }
+    steps.into_iter().chain([https]).collect()
 }
 
 #[async_trait]
@@ -81,21 +88,13 @@ impl Page for Overview {
         let site = seat.site;
         let domains: Vec<_> = site.services.domains().into_iter().map(|domain| domain.netbios).collect();
         let store = site.services.store.trouble().unwrap_or_default();
+        let host = site.hosts.first().map_or("", String::as_str);
         let facts = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("domains", domains.join(", ")),
             ("store", store),
+            ("certificate", format!("{host}: {}", https::days_left(&seat))),
         ];
-        let now = OffsetDateTime::from_unix_timestamp(site.services.clock.now().millis() / 1000);
-        let certificate = site.certificates.as_ref().zip(now.ok()).map(|(certificates, now)| {
-            let days = certificates.days_left(now).to_string();
-            let key = if certificates.is_self_signed() { "self_signed" } else { "days" };
-            let texts = site.renderer.texts();
-            let text =
-                texts.text(&seat.language.code, &format!("admin.certificate.{key}"), &[("days", &days)]);
-            ("certificate", format!("{}: {text}", site.hosts.first().map_or("", String::as_str)))
-        });
-        let facts: Vec<_> = facts.into_iter().chain(certificate).collect();
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat) };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
