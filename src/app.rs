@@ -295,7 +295,8 @@ async fn prepare_demo(services: &Services, changes: Vec<Edit>) -> Result<(), Err
     }
 }
 
-async fn open_store(config: &Config) -> Result<Store, Error> {
+/// Opens the store in the data folder; one process only can have it open.
+pub async fn open_store(config: &Config) -> Result<Store, Error> {
     let folder = config.data.clone();
     let engine = tokio::task::spawn_blocking(move || SledEngine::open(&folder, &Options::default()))
         .await

@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod demo;
 mod serve;
+mod settings;
 
 use std::{io::Write as _, path::PathBuf};
 
@@ -29,6 +30,8 @@ enum Command {
     Check(ConfigArguments),
     /// Look after the admin panel from the console.
     Admin(admin::AdminArguments),
+    /// Look at what was changed in the admin panel, and take it back.
+    Settings(settings::SettingsArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,5 +66,6 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
+        Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
     }
 }

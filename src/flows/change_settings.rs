@@ -13,9 +13,10 @@ use crate::{
         account::DomainName,
         admin::{AdminId, LocalAdmin, Role},
         audit::{Action, Event, Outcome},
+        clock::Timestamp,
     },
     settings::{Fault, Settings, Shape, Tab, layers},
-    store::{self, ChangedTab, SettingsVersion, seal},
+    store::{self, ChangedTab, SettingsVersion, Store, seal},
 };
 
 /// The most bytes that can be kept of one tab, as it is written.
@@ -63,21 +64,46 @@ pub enum Change {
 
 /// What was changed so far, secrets opened, and the version of it.
 pub async fn load(services: &Services) -> Result<(u64, Table), Error> {
-    let version = services.store.find::<SettingsVersion>(&()).await?.map_or(0, |version| version.0);
-    let mut changed = Table::new();
-    for field in Settings::FIELDS {
-        let Some(tab) = services.store.find::<ChangedTab>(&field.key.to_owned()).await? else { continue };
-        let text = tab.into_inner().0;
-        let table: Table = text.parse().map_err(|_| unreadable(field.key))?;
-        changed.extend(table);
-    }
-    layers::take_out_for_the_file(&mut changed);
+    let (version, mut changed) = load_sealed(&services.store).await?;
     layers::each_secret(&mut changed, &mut |key, secret| {
         let opened = seal::open(&services.keys.settings, key.as_bytes(), secret)?;
         *secret = String::from_utf8(opened.to_vec()).map_err(|_| unreadable(key))?;
         Ok::<(), Error>(())
     })?;
     Ok((version, changed))
+}
+
+/// What was changed so far, secrets sealed, and the version of it.
+pub async fn load_sealed(store: &Store) -> Result<(u64, Table), Error> {
+    let version = store.find::<SettingsVersion>(&()).await?.map_or(0, |version| version.0);
+    let mut changed = Table::new();
+    for field in Settings::FIELDS {
+        let Some(tab) = store.find::<ChangedTab>(&field.key.to_owned()).await? else { continue };
+        let text = tab.into_inner().0;
+        let table: Table = text.parse().map_err(|_| unreadable(field.key))?;
+        changed.extend(table);
+    }
+    layers::take_out_for_the_file(&mut changed);
+    Ok((version, changed))
+}
+
+/// Takes back what was changed in the panel under these keys, whatever the rest makes of it: the way out when the
+/// program doesn't start with it. Only while it doesn't run. The events that were written, in words.
+pub async fn take_back(store: &Store, at: Timestamp, keys: &[String]) -> Result<Vec<String>, Error> {
+    let (version, before) = load_sealed(store).await?;
+    let mut after = before.clone();
+    for key in keys {
+        layers::set(&mut after, key, None);
+    }
+    let keys: Vec<_> =
+        keys.iter().filter(|key| layers::find(&before, key) != layers::find(&after, key)).cloned().collect();
+    let tabs = tabs_of(&keys).into_iter().map(|tab| Ok((tab.to_owned(), text_of(&after, tab)?)));
+    let tabs = tabs.collect::<Result<Vec<_>, Error>>()?;
+    let editor = Editor { who: None, name: "console".into(), address: None, source: "console" };
+    if !keys.is_empty() && !keep(store, at, &editor, version, (&before, &after), &keys, tabs).await? {
+        return Err(Error::Internal("the settings were changed meanwhile".into()));
+    }
+    Ok(keys.iter().map(|key| told(key, &before, &after)).collect())
 }
 
 fn unreadable(key: &str) -> Error {
@@ -90,7 +116,8 @@ pub async fn adopt(services: &Services) -> Result<(), Error> {
     let settings = Settings::of_layers(&changed, &services.fixed.table).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         Error::Internal(format!(
-            "what was changed in the panel and what the configuration fixes don't go together: {}",
+            "what was changed in the panel and what the configuration fixes don't go together: {}. Change the \
+             configuration, or take back what was changed in the panel: regain settings reset KEY",
             faults.join("; ")
         ))
     })?;
@@ -142,15 +169,12 @@ pub async fn change(
             Err(text) => return Ok(Change::Wrong(vec![Fault::new("settings.domain", text)])),
         }
     };
-    let mut tabs: Vec<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
-    tabs.sort_unstable();
-    tabs.dedup();
-    let tabs: Vec<_> =
-        tabs.into_iter().map(|tab| written(services, &after, tab)).collect::<Result<_, _>>()?;
+    let tabs = tabs_of(&keys).into_iter().map(|tab| written(services, &after, tab));
+    let tabs = tabs.collect::<Result<Vec<_>, _>>()?;
     if let Some((tab, _)) = tabs.iter().find(|(_, text)| text.len() > LARGEST_TAB) {
         return Ok(Change::Wrong(vec![Fault::new(&format!("settings.{tab}"), "is too long altogether")]));
     }
-    if !keep(services, editor, version, (&before, &after), &keys, tabs).await? {
+    if !keep(&services.store, services.now(), editor, version, (&before, &after), &keys, tabs).await? {
         return Ok(Change::Conflict);
     }
     if let Some(directories) = directories {
@@ -222,16 +246,30 @@ pub async fn preview(services: &Services, edits: &[Edit]) -> Result<Result<Setti
 
 /// A tab as it is kept: its secrets sealed.
 fn written(services: &Services, after: &Table, tab: &str) -> Result<(String, String), Error> {
-    let mut table = Table::new();
-    if let Some(value) = after.get(tab) {
-        table.insert(tab.to_owned(), value.clone());
-    }
+    let mut table: Table =
+        after.iter().filter(|(known, _)| *known == tab).map(|(k, v)| (k.clone(), v.clone())).collect();
     layers::each_secret(&mut table, &mut |key, secret| {
         *secret = seal::seal(&services.keys.settings, key.as_bytes(), secret.as_bytes())?;
         Ok::<(), Error>(())
     })?;
-    let text = toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))?;
-    Ok((tab.to_owned(), text))
+    Ok((tab.to_owned(), text_of(&table, tab)?))
+}
+
+/// A tab as text.
+fn text_of(settings: &Table, tab: &str) -> Result<String, Error> {
+    let mut table = Table::new();
+    if let Some(value) = settings.get(tab) {
+        table.insert(tab.to_owned(), value.clone());
+    }
+    toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// The tabs that these keys are of, each once.
+fn tabs_of(keys: &[String]) -> Vec<&str> {
+    let mut tabs: Vec<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    tabs.sort_unstable();
+    tabs.dedup();
+    tabs
 }
 
 /// Secrets that would be sent to another place than before, without being given anew: whoever changes the place would
@@ -307,14 +345,14 @@ async fn shuts_out(services: &Services, editor: &Editor, settings: &Settings) ->
 
 /// Writes what was changed, with its events; false if somebody else was faster.
 async fn keep(
-    services: &Services,
+    store: &Store,
+    at: Timestamp,
     editor: &Editor,
     version: u64,
     (before, after): (&Table, &Table),
     keys: &[String],
     tabs: Vec<(String, String)>,
 ) -> Result<bool, Error> {
-    let store = &services.store;
     let counted = store.find::<SettingsVersion>(&()).await?;
     if counted.as_ref().map_or(0, |counted| counted.0) != version {
         return Ok(false);
@@ -325,7 +363,7 @@ async fn keep(
     }
     for key in keys {
         batch = batch.event(&Event {
-            at: services.now(),
+            at,
             outcome: Outcome::Success,
             source: editor.source.into(),
             user: String::new(),

@@ -186,6 +186,36 @@ async fn who_has_the_console_makes_the_panels_own_account_anew() {
     is_titled(&other, "Overview").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_in_the_panel_is_taken_back_on_the_console_when_nothing_starts_with_it() {
+    let mut server = Server::with(&[Domain::shared()], QUICK).await;
+    let browser = Browser::open().await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    browser.goto(&server.url("/admin/settings/enroll")).await.unwrap();
+    browser.fill("enroll.own_questions", "3").await;
+    saves(&browser).await;
+    assert!(browser.says("[role=status]").await.contains("Saved"));
+    let settings = |server: &Server, words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+        command.arg("settings").args(words).arg("--config").arg(server.file("config.toml")).env_clear();
+        finish(command)
+    };
+    let (status, text) = settings(&server, &["show"]).await;
+    assert!(!status.success() && text.contains("in use by another process"), "{text}");
+
+    server.terminate().await;
+    server.configure("[settings.limits]", "[settings.enroll]\nquestions = 1\n[settings.limits]");
+    let text = server.fails_to_start().await;
+    assert!(text.contains("own_questions") && text.contains("regain settings reset"), "{text}");
+    let (status, text) = settings(&server, &["show"]).await;
+    assert!(status.success() && text.contains("own_questions = 3"), "{text}");
+    let (status, text) = settings(&server, &["reset", "enroll.no_such"]).await;
+    assert!(!status.success() && text.contains("there is no setting"), "{text}");
+    let (status, text) = settings(&server, &["reset", "enroll.own_questions"]).await;
+    assert!(status.success() && text.contains("own_questions: 3 →") && text.contains("can start"), "{text}");
+    server.restart().await;
+}
+
 /// Changes a password on the pages, as people do.
 async fn changes_a_password(browser: &Browser, server: &Server, user: &User) {
     browser.goto(&server.url("/change")).await.unwrap();
