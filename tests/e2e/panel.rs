@@ -122,6 +122,11 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
         browser.goto(&server.url(&format!("/admin/settings/{tab}"))).await.unwrap();
         browser.photograph(&format!("admin-tab-{tab}")).await;
     }
+    for page in ["https", "about", "access", "import"] {
+        browser.goto(&server.url(&format!("/admin/{page}"))).await.unwrap();
+        browser.photograph(&format!("admin-{page}")).await;
+    }
+    browser.goto(&server.url("/admin/settings/admin")).await.unwrap();
     // Who is in a group of the directory, through another group or not, may sign in, too.
     let group = domain.group("SSPR-Users").sid;
     browser.fill("admin.administrators.0", &group).await;

@@ -47,10 +47,11 @@ fn crates() -> impl Iterator<Item = Crate> {
     })
 }
 
-/// A number of bytes, in MiB.
-fn mebibytes(bytes: u64) -> String {
-    let tenths = (u128::from(bytes) * 10).div_ceil(1 << 20);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
+/// A number of bytes, in MiB or GiB.
+fn size(bytes: u64) -> String {
+    let (unit, name) = if bytes < 1 << 30 { (1 << 20, "MiB") } else { (1 << 30, "GiB") };
+    let tenths = (u128::from(bytes) * 10).div_ceil(unit);
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 #[async_trait]
@@ -69,7 +70,7 @@ impl Page for About {
         let [days, hours, minutes] =
             [minutes / 1440, minutes / 60 % 24, minutes % 60].map(|part| part.to_string());
         let room = match services.store.room().await {
-            Ok(room) => say("room", &[("taken", &mebibytes(room.taken)), ("left", &mebibytes(room.left))]),
+            Ok(room) => say("room", &[("taken", &size(room.taken)), ("left", &size(room.left))]),
             Err(error) => {
                 tracing::error!(%error, "the size of the store is not known");
                 say("unknown", &[])
@@ -124,11 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_told_in_mebibytes() {
-        for (bytes, text) in
-            [(0, "0.0 MiB"), (1, "0.1 MiB"), (1 << 20, "1.0 MiB"), (u64::MAX, "17592186044416.0 MiB")]
-        {
-            assert_eq!(mebibytes(bytes), text);
+    fn sizes_are_told_in_units_that_people_read() {
+        for (bytes, text) in [
+            (0, "0.0 MiB"),
+            (1, "0.1 MiB"),
+            (1 << 20, "1.0 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "17179869184.0 GiB"),
+        ] {
+            assert_eq!(size(bytes), text);
         }
     }
 }
