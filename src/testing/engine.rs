@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Room, SledEngine};
+use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Link, Room, SledEngine};
 
 /// How the store behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -79,6 +79,10 @@ impl Engine for MoodyEngine {
     async fn room(&self) -> Result<Room, Error> {
         self.require_readable()?;
         self.inner.room().await
+    }
+
+    fn keep_log(&self, letter: u8, link: Link) {
+        self.inner.keep_log(letter, link);
     }
 
     fn condition(&self) -> Condition {

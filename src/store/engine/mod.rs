@@ -5,7 +5,7 @@ mod on_sled;
 mod sentinel;
 mod space;
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -66,6 +66,9 @@ pub enum Error {
     TooLarge(usize),
 }
 
+/// Makes the record of an entry of the log: of its number, the record before it (none before the first), and itself.
+pub type Link = Arc<dyn Fn(u64, Option<&[u8]>, &[u8]) -> Vec<u8> + Send + Sync>;
+
 /// An ordered store of keys and values.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -86,6 +89,10 @@ pub trait Engine: Send + Sync + 'static {
     /// even if the disk doesn't answer: with [`Error::Unavailable`].
     async fn commit(&self, batch: Batch) -> Result<(), Error>;
 
+    /// What entries that are appended from now on are written as: under `letter` and their number (8 bytes, big-endian),
+    /// consecutive from 1 in the order in which their batches are carried out. There is one log, and it is named once.
+    fn keep_log(&self, letter: u8, link: Link);
+
     /// Whether it can be used.
     fn condition(&self) -> Condition;
 
@@ -98,6 +105,7 @@ pub trait Engine: Send + Sync + 'static {
 pub struct Batch {
     expected: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    appended: Vec<Vec<u8>>,
 }
 
 impl Batch {
@@ -108,7 +116,7 @@ impl Batch {
 
     /// Whether it neither expects nor writes anything.
     pub const fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.writes.is_empty()
+        self.expected.is_empty() && self.writes.is_empty() && self.appended.is_empty()
     }
 
     /// The key must not be there.
@@ -136,6 +144,13 @@ impl Batch {
     #[must_use]
     pub fn remove(mut self, key: Vec<u8>) -> Self {
         self.writes.push((key, None));
+        self
+    }
+
+    /// Appends an entry to the log.
+    #[must_use]
+    pub fn append(mut self, entry: Vec<u8>) -> Self {
+        self.appended.push(entry);
         self
     }
 }

@@ -30,7 +30,7 @@ use sled::Db;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Batch, Condition, Direction, Engine, Error, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
+    Batch, Condition, Direction, Engine, Error, Link, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
     sentinel::{self, Mark, Sentinel},
     space::Space,
 };
@@ -91,6 +91,7 @@ struct Shared {
     /// Found while reading; set once.
     damage: OnceLock<String>,
     path: PathBuf,
+    log: OnceLock<(u8, Link)>,
 }
 
 impl Shared {
@@ -173,12 +174,14 @@ impl SledEngine {
             condition: RwLock::new(condition),
             damage: OnceLock::new(),
             path: files.path.clone(),
+            log: OnceLock::new(),
         });
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
             shared: Arc::clone(&shared),
             files,
             file: Some(file),
+            last: None,
             mark,
             noted: mark.batches,
             noted_at: Instant::now(),
@@ -240,6 +243,9 @@ impl Engine for SledEngine {
                 return Err(Error::TooLarge(key.len().max(value)));
             }
         }
+        if !batch.appended.is_empty() && self.shared.log.get().is_none() {
+            return Err(Error::Unavailable("the log is not named yet".into()));
+        }
         let (answer, result) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(|| Error::Unavailable("it is closed".into()))?;
         queue.try_send(Job { batch, answer }).map_err(|e| match e {
@@ -253,6 +259,12 @@ impl Engine for SledEngine {
             return Err(Error::Unavailable(why));
         };
         result.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
+    }
+
+    fn keep_log(&self, letter: u8, link: Link) {
+        if self.shared.log.set((letter, link)).is_err() {
+            tracing::error!("the log was named already");
+        }
     }
 
     fn condition(&self) -> Condition {
@@ -439,11 +451,32 @@ fn sync(db: &Db, file: &File) -> Result<(), Error> {
     file.sync_data().map_err(|e| Error::Unavailable(format!("sync: {e}")))
 }
 
+/// The last record of the log.
+#[derive(Clone)]
+struct Last {
+    number: u64,
+    /// None while there is none.
+    record: Option<Vec<u8>>,
+}
+
+impl Last {
+    fn find(db: &Db, letter: u8) -> Result<Self, Error> {
+        let Some((key, record)) = db.scan_prefix([letter]).next_back().transpose().map_err(fault)? else {
+            return Ok(Self { number: 0, record: None });
+        };
+        let number = key.get(1..).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
+        let number = number.ok_or_else(|| Error::Damaged("a key of the log".into()))?;
+        Ok(Self { number, record: Some(record.to_vec()) })
+    }
+}
+
 /// The writing thread.
 struct Writer {
     shared: Arc<Shared>,
     files: Files,
     file: Option<File>,
+    /// The end of the log, unless it has yet to be looked for.
+    last: Option<Last>,
     /// What the database's mark must at least be.
     mark: Mark,
     /// How many batches the file beside it was told of.
@@ -519,7 +552,14 @@ impl Writer {
         for job in group {
             let result = match &fatal {
                 Some(error) => Err(Error::clone(error)),
-                None => guarded(|| apply(&db, &job.batch)),
+                None => {
+                    let linked = guarded(|| link(&db, self.shared.log.get(), &mut self.last, job.batch));
+                    linked.and_then(|(batch, last)| {
+                        guarded(|| apply(&db, &batch))?;
+                        self.last = last;
+                        Ok(())
+                    })
+                }
             };
             if let Err(error @ (Error::Unavailable(_) | Error::Damaged(_))) = &result {
                 fatal.get_or_insert_with(|| error.clone());
@@ -561,6 +601,7 @@ impl Writer {
     fn close(&mut self, why: String) {
         self.shared.set_condition(Condition::Failed(why));
         self.file = None;
+        self.last = None;
         self.shared.set_db(None);
         self.pause();
     }
@@ -625,6 +666,32 @@ impl Writer {
         }
         Ok((db, file))
     }
+}
+
+/// Turns what is appended into writes, each entry linked to the one before it; and the end of the log afterwards.
+fn link(
+    db: &Db,
+    log: Option<&(u8, Link)>,
+    last: &mut Option<Last>,
+    mut batch: Batch,
+) -> Result<(Batch, Option<Last>), Error> {
+    let appended = mem::take(&mut batch.appended);
+    if appended.is_empty() {
+        return Ok((batch, last.clone()));
+    }
+    let (letter, link) = log.ok_or_else(|| Error::Unavailable("the log is not named yet".into()))?;
+    let mut end = match last {
+        Some(last) => last.clone(),
+        None => last.insert(Last::find(db, *letter)?).clone(),
+    };
+    for entry in appended {
+        end.number += 1;
+        let record = link(end.number, end.record.as_deref(), &entry);
+        let key = [&[*letter][..], &end.number.to_be_bytes()].concat();
+        batch.writes.push((key, Some(record.clone())));
+        end.record = Some(record);
+    }
+    Ok((batch, Some(end)))
 }
 
 fn apply(db: &Db, batch: &Batch) -> Result<(), Error> {

@@ -221,3 +221,48 @@ async fn a_start_broken_off_twice_before_the_file_was_written_is_no_reason_to_re
     }
     drop(open(folder.path()));
 }
+
+/// A record of the log that tells what it was made of.
+fn chained(number: u64, before: Option<&[u8]>, entry: &[u8]) -> Vec<u8> {
+    let before = before.map_or(0, |record| record[0]);
+    let own = entry[0].wrapping_mul(31).wrapping_add(before);
+    [&[own, u8::try_from(number).unwrap()], entry].concat()
+}
+
+async fn log_of(engine: &SledEngine) -> Vec<Vec<u8>> {
+    let all = (Bound::Included(vec![b'a']), Bound::Excluded(vec![b'b']));
+    let rows = engine.scan(all.0, all.1, Direction::Forward, 10_000).await.unwrap();
+    rows.into_iter().map(|(_, record)| record).collect()
+}
+
+/// Whether each record is linked to the one before it, without a gap.
+fn is_whole(log: &[Vec<u8>]) -> bool {
+    log.iter().enumerate().all(|(at, record)| {
+        let before = at.checked_sub(1).map(|before| log[before].as_slice());
+        *record == chained(at as u64 + 1, before, &record[2..])
+    })
+}
+
+#[tokio::test]
+async fn the_log_has_no_gap_whatever_became_of_the_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let engine = open(folder.path());
+        assert!(matches!(engine.commit(Batch::new().append(key("x"))).await, Err(Error::Unavailable(_))));
+        engine.keep_log(b'a', Arc::new(chained));
+        // Of all that want the same key one is written, with both its entries.
+        let tries = (0_u8..50).map(|n| {
+            let batch = Batch::new().append(vec![n, 1]).append(vec![n, 2]);
+            engine.commit(batch.expect_absent(vec![b'x', n % 10]).put(vec![b'x', n % 10], vec![n]))
+        });
+        let won = futures_util::future::join_all(tries).await.iter().filter(|it| it.is_ok()).count();
+        assert_eq!(won, 10);
+        let log = log_of(&engine).await;
+        assert!(log.len() == 20 && is_whole(&log));
+    }
+    let engine = open(folder.path());
+    engine.keep_log(b'a', Arc::new(chained));
+    engine.commit(Batch::new().append(key("y"))).await.unwrap();
+    let log = log_of(&engine).await;
+    assert!(log.len() == 21 && is_whole(&log), "it goes on after a restart");
+}
