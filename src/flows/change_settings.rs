@@ -13,6 +13,7 @@ use crate::{
         account::DomainName,
         admin::{AdminId, LocalAdmin, Role},
         audit::{Action, Event, Outcome},
+        lockout::Subject,
     },
     settings::{Fault, Settings, Shape, Tab, layers},
     store::{self, ChangedTab, SettingsVersion, seal},
@@ -150,6 +151,8 @@ pub async fn change(
     if let Some((tab, _)) = tabs.iter().find(|(_, text)| text.len() > LARGEST_TAB) {
         return Ok(Change::Wrong(vec![Fault::new(&format!("settings.{tab}"), "is too long altogether")]));
     }
+    // In the order in which they are written they also come into force.
+    let _turn = services.turns.of(&turn()).await;
     if !keep(services, editor, version, (&before, &after), &keys, tabs).await? {
         return Ok(Change::Conflict);
     }
@@ -158,6 +161,11 @@ pub async fn change(
     }
     services.settings.store(Arc::new(settings));
     Ok(Change::Made(keys))
+}
+
+/// What those who change settings take turns at.
+fn turn() -> Subject {
+    Subject::Unknown { domain: DomainName::new("settings"), name: [0; 16] }
 }
 
 /// Settings as they would be.
