@@ -13,7 +13,7 @@ use super::{
 use crate::{
     directory::PasswordCheck,
     domain::{
-        account::{Account, DomainName},
+        account::{Account, AccountKey, DomainName},
         admin::{AdminId, AdminSession, Invitation, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
@@ -659,12 +659,25 @@ async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<R
             let account = account.filter(|account| Some(account.made_at) == session.local_made_at);
             Ok(account.map(|_| Role::Administrator))
         }
-        AdminId::Account(key) => {
-            let Ok(directory) = services.directory(&key.domain) else { return Ok(None) };
-            let account = directory.load(key.guid).await?;
-            let account = account.filter(|account| !account.disabled && !account.expired);
-            Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
-        }
+        AdminId::Account(key) => role_of_account(services, key).await,
+    }
+}
+
+async fn role_of_account(services: &Services, key: &AccountKey) -> Result<Option<Role>, Error> {
+    let Ok(directory) = services.directory(&key.domain) else { return Ok(None) };
+    let account = directory.load(key.guid).await?;
+    let account = account.filter(|account| !account.disabled && !account.expired);
+    Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
+}
+
+/// Whether someone could still sign in as administrator: for what goes on in their name without a session.
+pub(super) async fn is_administrator(services: &Services, who: &AdminId) -> Result<bool, Error> {
+    if services.store.find::<SecondFactor>(who).await?.is_none() {
+        return Ok(false);
+    }
+    match who {
+        AdminId::Local => Ok(services.store.find::<LocalAdmin>(&()).await?.is_some()),
+        AdminId::Account(key) => Ok(role_of_account(services, key).await? == Some(Role::Administrator)),
     }
 }
 
