@@ -7,6 +7,7 @@ use regain::{
     domain::{
         admin::{AdminId, AdminSession, SecondFactor},
         audit::{Action, Outcome::Success},
+        enrollment::Passkey,
         message::Message,
     },
     flows::{access, session::SessionId, sign_in},
@@ -501,6 +502,15 @@ async fn a_passkey_takes_the_place_of_the_code() {
     let add = [("action", "add"), ("credential", made.as_str()), ("name", "Key ring")];
     is_at(&sends(&mut admin, PATH, &add).await, 200, "Your passkey is added");
     is_at(&admin.open(PATH).await, 200, "Key ring");
+    // No more than a person can tell apart.
+    let (who, known) = (AdminId::Account(app.account("admin").await.key), factor(&app).await);
+    let many = SecondFactor { passkeys: vec![known.passkeys[0].clone(); Passkey::MOST], ..known.clone() };
+    let keeps = async |factor| app.site().services.store.batch().put(&who, factor).commit().await.unwrap();
+    keeps(&many).await;
+    let more = Device::at("https://reset.demo.example").make(&admin.open(PATH).await.passkey_options());
+    let another = [("action", "add"), ("credential", more.as_str()), ("name", "Spare")];
+    is_at(&sends(&mut admin, PATH, &another).await, 422, "as many passkeys");
+    keeps(&known).await;
     // The same answer once more, and nothing at all.
     is_at(&sends(&mut admin, PATH, &add).await, 422, "");
     is_at(&signs(&mut admin, PATH, "add", "").await, 422, "");
