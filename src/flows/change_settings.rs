@@ -3,7 +3,12 @@
 //!
 //! Old and new value of each are in the audit log, in the batch of the change; of a secret only that it was changed.
 
-use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use toml::{Table, Value};
 
@@ -85,9 +90,17 @@ fn unreadable(key: &str) -> Error {
     Error::Internal(format!("what is kept of the settings {key} can't be read"))
 }
 
+/// Makes those in force that were written by somebody who left before they were: a browser that is closed ends what is
+/// done for it wherever that stands.
+pub async fn catch_up(services: &Services) -> Result<(), Error> {
+    let _turn = services.turns.of(&turn()).await;
+    let written = services.store.find::<SettingsVersion>(&()).await?.map_or(0, |version| version.0);
+    if written == services.in_force.load(Ordering::Relaxed) { Ok(()) } else { adopt(services).await }
+}
+
 /// Makes the settings that are kept those in force; at the start.
 pub async fn adopt(services: &Services) -> Result<(), Error> {
-    let (_, changed) = load(services).await?;
+    let (version, changed) = load(services).await?;
     let settings = Settings::of_layers(&changed, &services.fixed.table).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         Error::Internal(format!(
@@ -97,6 +110,7 @@ pub async fn adopt(services: &Services) -> Result<(), Error> {
     })?;
     services.directories.store(Arc::new((services.connect)(&settings).map_err(Error::Internal)?));
     services.settings.store(Arc::new(settings));
+    services.in_force.store(version, Ordering::Relaxed);
     Ok(())
 }
 
@@ -160,6 +174,7 @@ pub async fn change(
         services.directories.store(Arc::new(directories));
     }
     services.settings.store(Arc::new(settings));
+    services.in_force.store(version + 1, Ordering::Relaxed);
     Ok(Change::Made(keys))
 }
 
