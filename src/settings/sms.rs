@@ -43,7 +43,8 @@ tab! {
         /// Its arguments. [CODE] [PHONE] [USERNAME] [DOMAIN] [LANG] [TEXT] are replaced within each. Other users of
         /// the machine may be able to see the arguments of a running program.
         arguments: Vec<String> = Vec::new();
-        /// The address of the endpoint, with https unless it is on this machine. [CODE] [PHONE] [USERNAME] [DOMAIN]
+        /// The address of the endpoint, with https unless it is on this machine, which only the configuration can
+        /// say. [CODE] [PHONE] [USERNAME] [DOMAIN]
         /// [LANG] [TEXT] are replaced behind the host name, percent-encoded.
         url: Option<String> = None, as form::endpoint;
         /// The method of the request: "POST", "PUT" or "GET" (without body).
