@@ -6,7 +6,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -188,6 +188,7 @@ impl App {
             outbox: Outbox::default(),
             import: Desk::default(),
             turns: Turns::default(),
+            in_force: AtomicU64::new(0),
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
         prepare_demo(&services, changes).await?;

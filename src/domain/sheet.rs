@@ -133,14 +133,25 @@ fn delimiter(text: &[u8]) -> u8 {
     others.into_iter().fold(comma, |best, one| if one.1 > best.1 { one } else { best }).0
 }
 
-/// One line of a table. What a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV injection").
+/// One line of a table. What a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV injection");
+/// also within a cell, behind what other countries' spreadsheets take for the end of one.
 pub fn written(cells: &[&str]) -> String {
-    let cells = cells.iter().map(|cell| {
-        let is_formula =
-            cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠']);
-        format!("\"{}{}\"", if is_formula { "'" } else { "" }, cell.replace('"', "\"\""))
-    });
+    let cells = cells.iter().map(|cell| format!("\"{}\"", harmless(cell).replace('"', "\"\"")));
     cells.collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+fn harmless(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len() + 1);
+    let mut may_begin = true;
+    for sign in cell.chars() {
+        let is_odd = text.is_empty() && "\t\r\n\0".contains(sign);
+        if is_odd || may_begin && "=+-@＝＋－＠".contains(sign) {
+            text.push('\'');
+        }
+        text.push(sign);
+        may_begin = ",;\t\r\n".contains(sign) || may_begin && sign == '"';
+    }
+    text
 }
 
 #[cfg(test)]
@@ -204,8 +215,20 @@ mod tests {
     #[test]
     fn no_cell_that_is_written_becomes_a_formula() {
         assert_eq!(written(&["1", "a \"b\", c"]), "\"1\",\"a \"\"b\"\", c\"\r\n");
-        for evil in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
-            assert_eq!(written(&[evil]), format!("\"'{evil}\"\r\n"));
+        for (evil, harmless) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            ("＝1", "'＝1"),
+            // Where cells end at semicolons, quotation marks are none within a cell that did not begin with one.
+            ("mary;=1+1;", "mary;'=1+1;"),
+            ("mary;\"=1+1", "mary;\"\"'=1+1"),
+            ("a,b; c-d=e", "a,b; c-d=e"),
+        ] {
+            assert_eq!(written(&[evil]), format!("\"{harmless}\"\r\n"));
         }
     }
 }

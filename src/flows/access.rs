@@ -11,8 +11,8 @@ use crate::{
     store::{self, Found, Kept},
 };
 
-/// The most that are shown of each kind; nobody has so many.
-const MOST: usize = 500;
+/// So many records are read at a time.
+const PAGE: usize = 500;
 
 /// An invitation that someone comes by.
 #[derive(Debug)]
@@ -171,8 +171,17 @@ pub async fn end_session(
     Ok(())
 }
 
+/// All of a kind, however many: who knows a password can begin many sessions, behind which others must not be hidden.
 async fn list<R: Kept>(services: &Services) -> Result<Vec<(Vec<u8>, Found<R>)>, Error> {
-    Ok(services.store.page::<R>(None, MOST).await?)
+    let mut all: Vec<(Vec<u8>, Found<R>)> = Vec::new();
+    loop {
+        let after = all.last().map(|(key, _)| key.clone());
+        let page = services.store.page::<R>(after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
 }
 
 /// An event about somebody's way into the panel: what was done, and to whose.

@@ -3,7 +3,12 @@
 //!
 //! Old and new value of each are in the audit log, in the batch of the change; of a secret only that it was changed.
 
-use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use toml::{Table, Value};
 
@@ -14,6 +19,7 @@ use crate::{
         admin::{AdminId, LocalAdmin, Role},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
+        lockout::Subject,
     },
     settings::{Fault, Settings, Shape, Tab, layers},
     store::{self, ChangedTab, SettingsVersion, Store, seal},
@@ -110,9 +116,17 @@ fn unreadable(key: &str) -> Error {
     Error::Internal(format!("what is kept of the settings {key} can't be read"))
 }
 
+/// Makes those in force that were written by somebody who left before they were: a browser that is closed ends what is
+/// done for it wherever that stands.
+pub async fn catch_up(services: &Services) -> Result<(), Error> {
+    let _turn = services.turns.of(&turn()).await;
+    let written = services.store.find::<SettingsVersion>(&()).await?.map_or(0, |version| version.0);
+    if written == services.in_force.load(Ordering::Relaxed) { Ok(()) } else { adopt(services).await }
+}
+
 /// Makes the settings that are kept those in force; at the start.
 pub async fn adopt(services: &Services) -> Result<(), Error> {
-    let (_, changed) = load(services).await?;
+    let (version, changed) = load(services).await?;
     let settings = Settings::of_layers(&changed, &services.fixed.table).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         Error::Internal(format!(
@@ -123,6 +137,7 @@ pub async fn adopt(services: &Services) -> Result<(), Error> {
     })?;
     services.directories.store(Arc::new((services.connect)(&settings).map_err(Error::Internal)?));
     services.settings.store(Arc::new(settings));
+    services.in_force.store(version, Ordering::Relaxed);
     Ok(())
 }
 
@@ -174,6 +189,8 @@ pub async fn change(
     if let Some((tab, _)) = tabs.iter().find(|(_, text)| text.len() > LARGEST_TAB) {
         return Ok(Change::Wrong(vec![Fault::new(&format!("settings.{tab}"), "is too long altogether")]));
     }
+    // In the order in which they are written they also come into force.
+    let _turn = services.turns.of(&turn()).await;
     if !keep(&services.store, services.now(), editor, version, (&before, &after), &keys, tabs).await? {
         return Ok(Change::Conflict);
     }
@@ -181,7 +198,13 @@ pub async fn change(
         services.directories.store(Arc::new(directories));
     }
     services.settings.store(Arc::new(settings));
+    services.in_force.store(version + 1, Ordering::Relaxed);
     Ok(Change::Made(keys))
+}
+
+/// What those who change settings take turns at.
+fn turn() -> Subject {
+    Subject::Unknown { domain: DomainName::new("settings"), name: [0; 16] }
 }
 
 /// Settings as they would be.
@@ -222,6 +245,7 @@ fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<F
     let settings = Settings::of_layers(&table, &services.fixed.table);
     if let Ok(settings) = &settings {
         let current = services.settings.load();
+        settings.sms.check_typed(current.sms.url.as_deref(), &mut faults);
         let known: Vec<_> = current.domain.iter().flat_map(|domain| &domain.controllers).cloned().collect();
         for (index, domain) in settings.domain.iter().enumerate() {
             domain.check_typed(&format!("settings.domain.{index}"), &known, &mut faults);

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Services, enroll, outbox, require_permitted};
+use super::{Error, Services, enroll, outbox, require_permitted, sign_in};
 use crate::{
     domain::{
         account::{Account, AccountKey, LogonName, NameFault},
@@ -299,6 +299,15 @@ impl Desk {
         }
     }
 
+    /// Ends that import, whoever decides about it.
+    fn dismiss(&self, number: u64) {
+        let mut desk = self.lock();
+        let import = desk.as_mut().filter(|import| import.number == number && !import.phase.is_over());
+        if let Some(import) = import {
+            import.end(Phase::Cancelled);
+        }
+    }
+
     /// The program stops: what is under way ends with it.
     pub fn close(&self) {
         if let Some(import) = self.lock().as_mut().filter(|import| !import.phase.is_over()) {
@@ -384,9 +393,29 @@ impl Desk {
 /// Works at the import that there is, line by line, until nothing is left to do before an administrator decides.
 pub async fn work(services: &Services, stop: &CancellationToken) {
     services.import.expire(services.now());
+    let mut looked_at = None;
     while !stop.is_cancelled() {
         let Some(task) = services.import.next() else { return };
         let place = (task.import, task.index);
+        // As a session ends with its owner's membership, so does what was begun in it.
+        if looked_at.is_none_or(|at| services.now().since(at) >= sign_in::CHECK) {
+            match sign_in::is_administrator(services, &task.importer.who).await {
+                Ok(true) => looked_at = Some(services.now()),
+                Ok(false) => {
+                    tracing::warn!(
+                        by = task.importer.name,
+                        "an import ends: who began it is no longer administrator"
+                    );
+                    services.import.dismiss(task.import);
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, line = task.row.line, "the import has stopped; it can go on later");
+                    services.import.stop(place, error.code(), task.row, services.now());
+                    continue;
+                }
+            }
+        }
         let result = if task.is_check {
             check(services, &task).await.map(|(fate, seen)| (fate, seen, true))
         } else {

@@ -31,7 +31,11 @@ pub mod unlock;
 pub mod view;
 mod write;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 
@@ -77,6 +81,8 @@ pub struct Services {
     pub hashing: HashPool,
     /// The settings, swapped when they change.
     pub settings: ArcSwap<Settings>,
+    /// The version of what was changed of them, as far as it is in force.
+    pub in_force: AtomicU64,
     /// The settings that file and environment fix.
     pub fixed: Fixed,
     /// Who composes and delivers messages.

@@ -129,6 +129,9 @@ pub async fn add(
     let found = found.filter(|found| found.stage == Stage::Signed).ok_or_else(over)?;
     let known = services.store.find::<SecondFactor>(&found.who).await?.ok_or_else(over)?;
     let Some(adding) = &found.adding else { return Ok(Problems::of_form(Problem::PasskeyRefused)) };
+    if known.passkeys.len() >= Passkey::MOST {
+        return Ok(Problems::of_form(Problem::PasskeysTooMany));
+    }
     // It is answered once, whatever comes of it.
     let answered = AdminSession { adding: None, ..(*found).clone() };
     let mut batch = services.store.batch().replace(&key, &found, &answered);

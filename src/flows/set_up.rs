@@ -222,8 +222,8 @@ async fn add(
     draft: &DomainDraft,
     domain: DomainSettings,
 ) -> Result<Change, Error> {
-    let (version, _) = change_settings::load(services).await?;
-    let index = services.settings.load().domain.len();
+    let (version, changed) = change_settings::load(services).await?;
+    let index = changed.get("domain").and_then(Value::as_array).map_or(0, Vec::len);
     let text = |text: &str| Value::String(text.to_owned());
     let mut values = vec![
         ("dns_name", text(draft.dns_name.trim_end_matches('.'))),

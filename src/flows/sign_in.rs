@@ -13,7 +13,7 @@ use super::{
 use crate::{
     directory::PasswordCheck,
     domain::{
-        account::{Account, DomainName},
+        account::{Account, AccountKey, DomainName},
         admin::{AdminId, AdminSession, Invitation, LocalAdmin, Role, SecondFactor, SetupLink, Stage},
         audit::{Action, Event, Outcome},
         clock::Timestamp,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How often it is made sure that someone still may.
-const CHECK: std::time::Duration = std::time::Duration::from_secs(60);
+pub(super) const CHECK: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Where a step of signing in led.
 #[derive(Debug)]
@@ -265,8 +265,9 @@ pub async fn note_refused_link(services: &Services, address: IpAddr, refusal: Re
     note(services, event(services, ("", address), Outcome::Failure, refusal.code()), None).await;
 }
 
-fn wrong_password() -> Next {
-    Next::Wrong(Problems::of(Field::Password, Problem::NameOrPasswordWrong))
+/// The answer to all who are not let in, so that the panel tells nobody that a password is right which opens nothing here.
+fn closed() -> Next {
+    Next::Wrong(Problems::of(Field::Password, Problem::PanelClosed))
 }
 
 /// Takes name and password of the account of Regain itself. After three wrong ones an address has to wait, after twenty
@@ -315,7 +316,7 @@ pub async fn enter_local(
     let is_right = compared.map_err(|e| Error::Internal(e.to_string()))?;
     let Some(admin) = admin.filter(|_| is_name && is_right) else {
         note(services, event(services, (name, address), Outcome::Failure, "password"), None).await;
-        return Ok(wrong_password());
+        return Ok(closed());
     };
     for (subject, _) in &doors {
         attempt::count(services, subject, Tally::forgive_passwords).await?;
@@ -347,18 +348,18 @@ pub async fn enter(
         Some((account, PasswordCheck::Right)) => account,
         None | Some((_, PasswordCheck::Wrong | PasswordCheck::LockedOut)) => {
             note(services, failed("password"), None).await;
-            return Ok(wrong_password());
+            return Ok(closed());
         }
         Some(_) => {
             note(services, failed("account"), None).await;
-            return Err(Error::Refused(Refusal::AdminNotPermitted));
+            return Ok(closed());
         }
     };
     let role =
         services.settings.load().admin.role(&account).filter(|_| !account.disabled && !account.expired);
     let Some(role) = role else {
         note(services, failed("admin_not_permitted"), None).await;
-        return Err(Error::Refused(Refusal::AdminNotPermitted));
+        return Ok(closed());
     };
     let name = account.qualified_name();
     let invited = invited.filter(|invited| invited.invitation.is_for(&account)).map(|invited| invited.hash);
@@ -377,9 +378,9 @@ async fn go_on(
     } else if invited.is_some() {
         (Stage::NewApp(new_secret(services, &who.0)?), invited, None)
     } else {
-        let refusal = Refusal::SecondFactorMissing;
-        note(services, event(services, (&who.1, address), Outcome::Failure, refusal.code()), None).await;
-        return Err(Error::Refused(refusal));
+        let failed = event(services, (&who.1, address), Outcome::Failure, "second_factor_missing");
+        note(services, failed, None).await;
+        return Ok(closed());
     };
     begin(services, who, next, address).await.map(Next::On)
 }
@@ -658,12 +659,25 @@ async fn role_of(services: &Services, session: &AdminSession) -> Result<Option<R
             let account = account.filter(|account| Some(account.made_at) == session.local_made_at);
             Ok(account.map(|_| Role::Administrator))
         }
-        AdminId::Account(key) => {
-            let Ok(directory) = services.directory(&key.domain) else { return Ok(None) };
-            let account = directory.load(key.guid).await?;
-            let account = account.filter(|account| !account.disabled && !account.expired);
-            Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
-        }
+        AdminId::Account(key) => role_of_account(services, key).await,
+    }
+}
+
+async fn role_of_account(services: &Services, key: &AccountKey) -> Result<Option<Role>, Error> {
+    let Ok(directory) = services.directory(&key.domain) else { return Ok(None) };
+    let account = directory.load(key.guid).await?;
+    let account = account.filter(|account| !account.disabled && !account.expired);
+    Ok(account.and_then(|account| services.settings.load().admin.role(&account)))
+}
+
+/// Whether someone could still sign in as administrator: for what goes on in their name without a session.
+pub(super) async fn is_administrator(services: &Services, who: &AdminId) -> Result<bool, Error> {
+    if services.store.find::<SecondFactor>(who).await?.is_none() {
+        return Ok(false);
+    }
+    match who {
+        AdminId::Local => Ok(services.store.find::<LocalAdmin>(&()).await?.is_some()),
+        AdminId::Account(key) => Ok(role_of_account(services, key).await? == Some(Role::Administrator)),
     }
 }
 

@@ -35,6 +35,9 @@ use crate::{
 
 /// The most bytes of a file.
 pub const MAXIMUM_BYTES: usize = 256 * 1024;
+/// The most domains of a file, and the most that is told of what is wrong with it.
+const MOST_DOMAINS: usize = 100;
+const MOST_FAULTS: usize = 50;
 /// The form of the file that this program writes, and the only one it reads.
 const FORMAT: i64 = 1;
 /// What a key from a passphrase costs: the second recommendation of RFC 9106 4, in one lane.
@@ -94,9 +97,10 @@ impl Vault {
     }
 
     fn is_sound(&self) -> bool {
-        (8..=HIGHEST.memory_kib).contains(&self.memory_kib)
+        // Argon2 wants eight blocks for each lane (RFC 9106 3.1).
+        (1..=HIGHEST.lanes).contains(&self.lanes)
+            && (8 * self.lanes..=HIGHEST.memory_kib).contains(&self.memory_kib)
             && (1..=HIGHEST.passes).contains(&self.passes)
-            && (1..=HIGHEST.lanes).contains(&self.lanes)
             && self.salt().is_some()
     }
 }
@@ -218,7 +222,15 @@ pub fn read(text: &str) -> Result<File, Vec<Fault>> {
         |key: &String| Fault::new(key, "is unknown; there are \"format\", \"secrets\", \"settings\"");
     let mut faults: Vec<_> = file.keys().map(unknown).collect();
     let is_known = |fields: &[_], key: &str| names::find(fields, key).is_some();
-    for key in names::take_out_unknown(Settings::FIELDS, &mut settings, is_known) {
+    let count = settings.get("domain").and_then(Value::as_array).map_or(0, Vec::len);
+    if count > MOST_DOMAINS {
+        // Each would be compared with all.
+        return Err(one("settings.domain", format!("{count} are too many; {MOST_DOMAINS} can be taken")));
+    }
+    let unknown = names::take_out_unknown(Settings::FIELDS, &mut settings, is_known);
+    for key in unknown.into_iter().take(MOST_FAULTS) {
+        // What was meant is looked for among all that there are, letter by letter.
+        let key: String = key.chars().take(names::LONGEST).collect();
         let hint = names::hint(Settings::FIELDS, &key, false, |known| format!("\"{known}\""));
         faults.push(Fault::new(&format!("settings.{key}"), format!("is unknown; {hint}")));
     }
@@ -226,6 +238,7 @@ pub fn read(text: &str) -> Result<File, Vec<Fault>> {
     for (key, _) in layers::take_secrets(&mut settings) {
         faults.push(Fault::new(&format!("settings.{key}"), "must not stand in the file in clear"));
     }
+    faults.truncate(MOST_FAULTS);
     if faults.is_empty() { Ok(File { settings, sealed }) } else { Err(faults) }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
     },
-    flows::{Services, Visitor, session::SessionId, settle},
+    flows::{Services, Visitor, change_settings, session::SessionId, settle},
     store::{self, Kept},
 };
 
@@ -44,6 +44,9 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
 async fn rounds(services: &Services, shutdown: &CancellationToken) {
     let mut forgotten = false;
     loop {
+        if let Err(error) = change_settings::catch_up(services).await {
+            tracing::warn!(%error, "settings that were changed are not in force");
+        }
         if let Err(error) = end_flows(services).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }

@@ -2,7 +2,7 @@
 //!
 //! Must not know what is said over a connection.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -14,12 +14,29 @@ use tokio::{
     time::timeout,
 };
 
+use crate::settings::form;
+
 /// A host as it stands in an address, without the brackets of an IPv6 one.
 pub fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// TCP to the first address of the host that takes it. Each has its share of the time.
+/// Whether no message goes to that address, whoever set the host: to none that stands for many or for whatever is near,
+/// such as that at which clouds tell a machine its secrets; and to this machine only if the host is called so.
+fn is_off_limits(host: &str, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_near = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    is_near
+        || address.is_unspecified()
+        || address.is_multicast()
+        || address.is_loopback() && !form::is_loopback(host)
+}
+
+/// TCP to the first address of the host that takes it. Each has its share of the time. What was looked at is what is
+/// connected to: the name is not looked up again.
 pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
     let addresses: Vec<_> = match timeout(limit, lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect(),
@@ -29,6 +46,10 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream
     let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut reasons = Vec::new();
     for address in addresses {
+        if is_off_limits(host, address.ip()) {
+            reasons.push(format!("{host} leads to {}, where no message is sent", address.ip()));
+            continue;
+        }
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // An error would only make it slower.
@@ -71,4 +92,48 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_the_neighbourhood_or_to_this_machine_under_another_name() {
+        for (host, address) in [
+            ("mx.example", "169.254.169.254"),
+            ("169.254.169.254", "169.254.169.254"),
+            ("::ffff:169.254.169.254", "::ffff:169.254.169.254"),
+            ("fe80::1", "fe80::1"),
+            ("0.0.0.0", "0.0.0.0"),
+            ("::", "::"),
+            ("224.0.0.1", "224.0.0.1"),
+            ("255.255.255.255", "255.255.255.255"),
+            ("mx.example", "127.0.0.1"),
+            ("127.1", "127.0.0.1"),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+        ] {
+            assert!(is_off_limits(host, address.parse().unwrap()), "{host} {address}");
+        }
+        for (host, address) in [
+            ("mx.example", "192.0.2.1"),
+            ("mx.example", "10.0.0.25"),
+            ("mx.example", "fd00::25"),
+            ("localhost", "::1"),
+            ("LOCALHOST", "127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            assert!(!is_off_limits(host, address.parse().unwrap()), "{host} {address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_refused_where_nothing_is_sent() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let limit = Duration::from_secs(5);
+        assert!(connect("127.0.0.1", port, limit).await.is_ok());
+        let told = connect("0.0.0.0", port, limit).await.unwrap_err();
+        assert_eq!(told, "0.0.0.0 leads to 0.0.0.0, where no message is sent");
+    }
 }

@@ -39,6 +39,20 @@ pub fn is_loopback(host: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
+/// Host with port, and what is behind.
+fn split(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+fn without_port(place: &str) -> &str {
+    if place.ends_with(']') { place } else { place.rsplit_once(':').map_or(place, |(name, _)| name) }
+}
+
+/// Whether an HTTP address is one of this machine.
+pub fn leads_here(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| is_loopback(without_port(split(rest).0)))
+}
+
 /// An HTTP address to send to: under TLS, unless it is on this machine.
 pub fn endpoint(text: &str) -> Result<(), String> {
     let (is_safe, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
@@ -46,14 +60,12 @@ pub fn endpoint(text: &str) -> Result<(), String> {
         (_, Some(rest)) => (false, rest),
         _ => return Err("is not an address that begins with https://".into()),
     };
-    let (place, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (place, path) = split(rest);
     authority(place)?;
     if path.contains(|c: char| !c.is_ascii_graphic() || "#\"<>\\^`{|}".contains(c)) {
         return Err("has characters that can't be in an address; write them percent-encoded".into());
     }
-    let name =
-        if place.ends_with(']') { place } else { place.rsplit_once(':').map_or(place, |(name, _)| name) };
-    if is_safe || is_loopback(name) {
+    if is_safe || is_loopback(without_port(place)) {
         Ok(())
     } else {
         Err("is not safe; only https:// is, outside this machine".into())

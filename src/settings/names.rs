@@ -4,6 +4,9 @@ use toml::{Table, Value};
 
 use super::{Field, Shape, table::join};
 
+/// The longest name that it makes sense to compare with those there are, in characters.
+pub const LONGEST: usize = 200;
+
 /// The field of that name among these.
 pub fn find(fields: &[Field], key: &str) -> Option<Field> {
     fields.iter().find(|field| field.key == key).copied()

@@ -43,7 +43,8 @@ tab! {
         /// Its arguments. [CODE] [PHONE] [USERNAME] [DOMAIN] [LANG] [TEXT] are replaced within each. Other users of
         /// the machine may be able to see the arguments of a running program.
         arguments: Vec<String> = Vec::new();
-        /// The address of the endpoint, with https unless it is on this machine. [CODE] [PHONE] [USERNAME] [DOMAIN]
+        /// The address of the endpoint, with https unless it is on this machine, which only the configuration can
+        /// say. [CODE] [PHONE] [USERNAME] [DOMAIN]
         /// [LANG] [TEXT] are replaced behind the host name, percent-encoded.
         url: Option<String> = None, as form::endpoint;
         /// The method of the request: "POST", "PUT" or "GET" (without body).
@@ -72,6 +73,16 @@ tab! {
 }
 
 impl SmsSettings {
+    /// What is wrong with an address that is typed into the panel. Requests to this machine could do there what only its
+    /// owner may: they are as much the configuration's as programs are.
+    pub fn check_typed(&self, known: Option<&str>, faults: &mut Vec<Fault>) {
+        let url = self.url.as_deref().filter(|url| Some(*url) != known);
+        if url.is_some_and(form::leads_here) {
+            let text = "leads to this machine: that can be set in the configuration only";
+            faults.push(Fault::new("settings.sms.url", text));
+        }
+    }
+
     /// What the chosen delivery needs must be given.
     pub(super) fn check_needs(&self, faults: &mut Vec<Fault>) {
         let mut need = |key: &str, is_missing: bool, text: &str| {

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -220,6 +220,7 @@ impl TestApp {
             outbox: Outbox::default(),
             import: Desk::default(),
             turns: Turns::default(),
+            in_force: AtomicU64::new(0),
         };
         if change_settings::load(&services).await.unwrap().0 > 0 {
             change_settings::adopt(&services).await.unwrap();

@@ -15,6 +15,8 @@ pub(super) const MAXIMUM_BYTES: usize = 16 * 1024;
 /// So much more is read and thrown away, of large forms four times as much as they may have, so that the visitor gets an
 /// answer instead of a broken connection.
 const DRAINED_BYTES: usize = 4 * 1024 * 1024;
+/// The most fields a form may have, those that are there twice counted as well: each is looked for among all.
+const MOST_FIELDS: usize = 4096;
 /// A form with files is taken apart in pieces of this size, and has no more parts than that.
 const PIECE: usize = 64 * 1024;
 const MOST_PARTS: usize = 32;
@@ -88,10 +90,12 @@ impl Form {
         // In small pieces: what is copied on the way is not wiped.
         let pieces = body.chunks(PIECE).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)));
         let mut parts = multer::Multipart::new(futures_util::stream::iter(pieces), boundary);
+        let mut count = 0;
         while let Some(mut part) = parts.next_field().await? {
             let name = part.name().unwrap_or_default().to_owned();
             let is_file = part.file_name().is_some();
-            if self.fields.len() >= MOST_PARTS {
+            count += 1;
+            if count > MOST_PARTS {
                 return Err(multer::Error::UnknownField { field_name: Some(name) });
             }
             let mut bytes = Zeroizing::new(Vec::with_capacity(body.len()));
@@ -105,7 +109,11 @@ impl Form {
 
     fn parse(body: &[u8]) -> Self {
         let mut form = Self::default();
-        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let pairs = body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+        for (count, pair) in pairs.enumerate() {
+            if count >= MOST_FIELDS {
+                return Self { fields: Vec::new(), fault: Some(Problem::BodyTooLarge) };
+            }
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             let Some(name) = decode(name).and_then(|name| String::from_utf8(name.to_vec()).ok()) else {
@@ -241,6 +249,16 @@ mod tests {
         assert_eq!(form.finish(), Some(Problem::FieldUnknown));
     }
 
+    #[test]
+    fn more_fields_than_any_page_has_are_not_even_looked_at() {
+        let names = |count: usize| (0..count).map(|n| format!("{n}=x&")).collect::<String>();
+        assert_eq!(Form::parse(names(MOST_FIELDS).as_bytes()).fields.len(), MOST_FIELDS);
+        for many in [names(MOST_FIELDS + 1), names(MOST_FIELDS) + "0", "a&".repeat(2_000_000)] {
+            let form = Form::parse(many.as_bytes());
+            assert!(form.fields.is_empty() && form.fault == Some(Problem::BodyTooLarge));
+        }
+    }
+
     async fn parts(body: &str, boundary: &str) -> (Form, bool) {
         let mut form = Form::default();
         let is_sound = form.add_parts(body.as_bytes(), boundary.into()).await.is_ok();
@@ -271,6 +289,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_form_with_files_is_refused() {
         let many: String = (0..=MOST_PARTS).map(|n| part(&format!("name=\"{n}\""), "")).collect();
+        let again = part("name=\"a\"", "").repeat(MOST_PARTS + 1);
         for body in [
             "",
             "a=1&b=2",
@@ -279,6 +298,7 @@ mod tests {
             "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1",
             "--x\r\nnonsense\r\n\r\n1\r\n--x--\r\n",
             &(many + "--x--\r\n"),
+            &(again + "--x--\r\n"),
         ] {
             assert!(!parts(body, "x").await.1, "{body}");
         }

@@ -143,9 +143,10 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
     domain.join(&member, "Inner").await;
     let other = Browser::with(Looks { scripts: false, ..Looks::default() }).await;
     signs_in(&other, &server, (&stranger.name, &stranger.password), "CORP").await;
-    is_titled(&other, "Not for this account").await;
+    let told = other.says("[role=alert]").await;
+    assert!(told.contains("no authenticator app for it yet"), "{told}");
     signs_in(&other, &server, (&member.name, &member.password), "CORP").await;
-    is_titled(&other, "You have no second factor yet").await;
+    assert_eq!(other.says("[role=alert]").await, told, "whose password is right is told nobody");
     let link = invites(&server, &format!("CORP\\{}", member.name)).await;
     other.goto(&server.url(&link)).await.unwrap();
     types_password(&other, (&member.name, &member.password), "CORP").await;

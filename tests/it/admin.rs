@@ -358,16 +358,16 @@ async fn members_of_the_groups_sign_in_and_others_do_not() {
     );
     let page = sends(&mut again, "/admin/sign-in", &[("code", &codes.code(&app, 0))]).await;
     is_at(&page, 200, "Overview");
-    is_at(
-        &signs_in(&mut app.visitor("x"), "alice", "DEMO", SAMPLE_PASSWORD).await,
-        403,
-        "Not for this account",
-    );
-    // Wrong ones and unknown ones are answered alike.
+    // Wrong ones and unknown ones are answered alike, and right ones that open nothing here: for want of a group, of a
+    // second factor, or for the account's sake.
+    let mut tries = vec![("admin", "wrong"), ("alice", "wrong"), ("nobody", "wrong")];
+    let all = ["nobody", "alice", "bob", "carol", "dave", "erin", "grace"];
+    tries.extend(all.map(|name| (name, SAMPLE_PASSWORD)));
     let mut pages = Vec::new();
-    for (name, password) in
-        [("admin", "wrong"), ("alice", "wrong"), ("nobody", "wrong"), ("nobody", SAMPLE_PASSWORD)]
-    {
+    for (count, (name, password)) in tries.iter().chain(&tries[4..]).copied().enumerate() {
+        if count == tries.len() {
+            app.set(|settings| settings.admin.auditors = vec!["S-1-5-21-1001-1002-1003-513".into()]);
+        }
         let page = signs_in(&mut app.visitor("x"), name, "DEMO", password).await;
         assert_eq!(page.code(), 422);
         pages.push(page.masked().replace(&format!(" value=\"{name}\""), ""));

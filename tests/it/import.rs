@@ -5,8 +5,11 @@ use std::time::Duration;
 use poem::http::Method;
 use regain::{
     directory::demo::Standing,
-    domain::audit::{Action, Outcome},
-    flows::import,
+    domain::{
+        admin::AdminId,
+        audit::{Action, Outcome},
+    },
+    flows::{access, change_settings::Editor, import},
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
 use tokio_util::sync::CancellationToken;
@@ -370,6 +373,28 @@ async fn it_stops_where_something_below_is_in_trouble_and_goes_on() {
 }
 
 #[tokio::test]
+async fn it_ends_with_the_membership_or_the_second_factor_of_who_began_it() {
+    for is_reset in [false, true] {
+        let app = with_groups(|_| ()).start().await;
+        let (mut admin, ..) = first_signs_in(&app).await;
+        checks(&app, &mut admin, &table(&[line("alice")]), &[]).await;
+        is_at(&sends(&mut admin, PATH, &[("action", "import")]).await, 200, "The import is under way");
+        if is_reset {
+            let services = app.site().services.clone();
+            let who = AdminId::Account(app.account("admin").await.key);
+            let root = Editor { who: None, name: "root".into(), address: None, source: "console" };
+            access::reset_factor(&services, &root, &who).await.unwrap();
+        } else {
+            app.set(|settings| settings.admin.administrators = vec!["S-1-5-21-1001-1002-1003-999".into()]);
+        }
+        works(&app).await;
+        let phase = app.site().services.import.view(app.site().services.clock.now()).unwrap().phase;
+        assert_eq!(phase, import::Phase::Cancelled);
+        assert!(app.enrollment(&app.account("alice").await.key).await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn it_can_be_broken_off_and_ends_with_a_restart() {
     let app = TestApp::new().start().await;
     let mut visitor = signed_in(&app).await;
@@ -506,6 +531,8 @@ async fn nothing_of_the_answers_is_logged() {
         .with_ansi(false)
         .with_env_filter(regain::telemetry::filter("trace").unwrap())
         .with_writer(move || writer.clone());
+    // Were there only this one, what other tests log first at the same time would count as wanted by nobody.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _here = tracing::subscriber::set_default(subscriber.finish());
     let app = TestApp::new().start().await;
     let mut visitor = signed_in(&app).await;

@@ -20,6 +20,7 @@ mod integrity;
 mod methods;
 mod outbox;
 mod panel_access;
+mod panel_attacks;
 mod panel_settings;
 mod permissions;
 mod proving;

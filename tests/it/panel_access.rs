@@ -7,6 +7,7 @@ use regain::{
     domain::{
         admin::{AdminId, AdminSession, SecondFactor},
         audit::{Action, Outcome::Success},
+        enrollment::Passkey,
         message::Message,
     },
     flows::{access, session::SessionId, sign_in},
@@ -54,14 +55,14 @@ async fn the_password_alone_never_sets_up_an_app() {
     let app = with_groups(|_| ()).start().await;
     let mut visitor = app.visitor("admin");
     let page = signs_in(&mut visitor, "admin", "DEMO", SAMPLE_PASSWORD).await;
-    is_at(&page, 403, "You have no second factor yet");
+    is_at(&page, 422, "have no authenticator app for it yet");
     assert!(page.text().contains("regain admin invite"));
     // Neither does an invitation without the password, or of somebody who may not use the panel.
     let link = invitation(&app, None).await;
     is_at(&visitor.open(&link).await, 200, "You were invited");
     let fields = |name, password| [("username", name), ("domain", "DEMO"), ("password", password)];
     is_at(&sends(&mut visitor, &link, &fields("admin", "wrong")).await, 422, "together they don");
-    is_at(&sends(&mut visitor, &link, &fields("alice", SAMPLE_PASSWORD)).await, 403, "Not for this account");
+    is_at(&sends(&mut visitor, &link, &fields("alice", SAMPLE_PASSWORD)).await, 422, "together they don");
     visitor.open(&link).await;
     let page = sends(&mut visitor, &link, &fields("admin", SAMPLE_PASSWORD)).await;
     is_at(&page, 200, "Set up an authenticator app");
@@ -99,7 +100,11 @@ async fn of_two_who_come_by_one_invitation_only_one_is_let_in() {
     is_at(&page, 200, "Overview");
     let page = sends(&mut admin, "/admin/sign-in", &[("code", &codes[0].code(&app, 0))]).await;
     is_at(&page, 403, "This invitation is no longer good");
-    is_at(&signs_in(&mut app.visitor("x"), "admin", "DEMO", SAMPLE_PASSWORD).await, 403, "no second factor");
+    is_at(
+        &signs_in(&mut app.visitor("x"), "admin", "DEMO", SAMPLE_PASSWORD).await,
+        422,
+        "no authenticator app",
+    );
 }
 
 #[tokio::test]
@@ -110,7 +115,7 @@ async fn an_invitation_is_bound_to_its_name_and_to_its_hour() {
         let link = invitation(&app, Some(name)).await;
         let mut visitor = app.visitor("x");
         visitor.open(&link).await;
-        is_at(&sends(&mut visitor, &link, &fields("alice")).await, 403, "no second factor");
+        is_at(&sends(&mut visitor, &link, &fields("alice")).await, 422, "no authenticator app");
         visitor.open(&link).await;
         is_at(&sends(&mut visitor, &link, &fields("admin")).await, 200, "Set up an authenticator app");
     }
@@ -201,7 +206,7 @@ async fn a_colleagues_second_factor_is_reset_without_the_console() {
     is_at(&sends(&mut alice, PATH, &[("action", &reset)]).await, 403, "Not for this account");
     is_at(&does(&mut admin, &reset).await, 200, "The second factor is reset");
     is_at(&alice.open("/admin").await, 200, "Sign in to the admin panel");
-    is_at(&signs_in(&mut alice, "alice", "DEMO", SAMPLE_PASSWORD).await, 403, "no second factor");
+    is_at(&signs_in(&mut alice, "alice", "DEMO", SAMPLE_PASSWORD).await, 422, "no authenticator app");
     let sent: Vec<_> = app.sent().await.split_off(before);
     let to: Vec<_> = sent.iter().map(Message::to).collect();
     assert_eq!(to.len(), 2, "{to:?}");
@@ -504,6 +509,15 @@ async fn a_passkey_takes_the_place_of_the_code() {
     let add = [("action", "add"), ("credential", made.as_str()), ("name", "Key ring")];
     is_at(&sends(&mut admin, PATH, &add).await, 200, "Your passkey is added");
     is_at(&admin.open(PATH).await, 200, "Key ring");
+    // No more than a person can tell apart.
+    let (who, known) = (AdminId::Account(app.account("admin").await.key), factor(&app).await);
+    let many = SecondFactor { passkeys: vec![known.passkeys[0].clone(); Passkey::MOST], ..known.clone() };
+    let keeps = async |factor| app.site().services.store.batch().put(&who, factor).commit().await.unwrap();
+    keeps(&many).await;
+    let more = Device::at("https://reset.demo.example").make(&admin.open(PATH).await.passkey_options());
+    let another = [("action", "add"), ("credential", more.as_str()), ("name", "Spare")];
+    is_at(&sends(&mut admin, PATH, &another).await, 422, "as many passkeys");
+    keeps(&known).await;
     // The same answer once more, and nothing at all.
     is_at(&sends(&mut admin, PATH, &add).await, 422, "");
     is_at(&signs(&mut admin, PATH, "add", "").await, 422, "");

@@ -16,6 +16,12 @@ use regain::{
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
 
+use crate::admin::{COOKIE, LOCAL, invitation, saves, sends, sets_up, signs_in};
+
+const MAIL: &str = "Sturmtaucher-25";
+const TRANSFER: &str = "/admin/transfer";
+const PHRASE: &str = "Trottellummen am Felsen";
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -156,6 +162,40 @@ async fn proves_with_codes(app: &TestApp, alice: &Visitor) -> Vec<String> {
     codes
 }
 
+/// Does what can be done with secrets in the admin panel; the pages, and the tokens that came along.
+async fn administers(app: &TestApp) -> (Vec<Page>, Vec<String>) {
+    let mut root = app.visitor("root");
+    sets_up(app, &mut root).await;
+    let mut pages = vec![signs_in(&mut app.visitor("x"), "root", "-", WRONG).await];
+    pages.push(signs_in(&mut app.visitor("x"), "root", "-", LOCAL).await);
+    let mail = [
+        ("mail.delivery", "smtp"),
+        ("mail.host", "mx.invalid"),
+        ("mail.sender", "regain@demo.example"),
+        ("mail.user", "u"),
+        ("mail.password", MAIL),
+    ];
+    pages.push(saves(&mut root, "mail", &mail).await);
+    assert!(pages.last().unwrap().text().contains("Saved"));
+    pages.push(saves(&mut root, "mail", &[("mail.password", MAIL), ("mail.port", "x")]).await);
+    root.open(TRANSFER).await;
+    let both = [("passphrase", PHRASE), ("confirm_passphrase", PHRASE), ("action", "export")];
+    pages.push(sends(&mut root, TRANSFER, &both).await);
+    let file = pages.last().unwrap().html.clone();
+    assert!(file.contains("[secrets]"));
+    for phrase in [PHRASE, WRONG] {
+        root.open(TRANSFER).await;
+        let fields = [("text", file.as_str()), ("file_passphrase", phrase), ("action", "look")];
+        pages.push(sends(&mut root, TRANSFER, &fields).await);
+    }
+    let table = format!("user,question1,answer1\nalice,Which pet was the first?,{ANSWER}\n,\"{ANSWER}");
+    root.open("/admin/import").await;
+    pages.push(sends(&mut root, "/admin/import", &[("text", &table), ("action", "check")]).await);
+    let link = invitation(app, None).await;
+    let token = link.rsplit('/').next().unwrap().to_owned();
+    (pages, vec![token, root.cookies[COOKIE].clone()])
+}
+
 #[tokio::test]
 async fn passwords_answers_codes_and_sessions_are_in_no_log_no_record_and_no_page() {
     let log = log();
@@ -164,6 +204,8 @@ async fn passwords_answers_codes_and_sessions_are_in_no_log_no_record_and_no_pag
     assert_eq!(alice.password, SAMPLE_PASSWORD);
     let (pages, sessions) = lives_through_it_all(&app, &mut alice).await;
     let codes = proves_with_codes(&app, &alice).await;
+    let (more, tokens) = administers(&app).await;
+    let (pages, sessions) = ([pages, more].concat(), [sessions, tokens].concat());
     app.run_jobs().await;
     let events = format!("{:?}", app.events().await);
     app.restart().await;
@@ -180,7 +222,9 @@ async fn passwords_answers_codes_and_sessions_are_in_no_log_no_record_and_no_pag
     for (place, bytes) in &places {
         let codes = codes.iter().map(String::as_str);
         for secret in
-            [SAMPLE_PASSWORD, OLD, NEW, WRONG, "Papageientaucher", "Eissturmvogel"].into_iter().chain(codes)
+            [SAMPLE_PASSWORD, OLD, NEW, WRONG, LOCAL, MAIL, PHRASE, "Papageientaucher", "Eissturmvogel"]
+                .into_iter()
+                .chain(codes)
         {
             assert!(!contains(bytes, secret), "{secret} is in {place}");
         }

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use regain::{
     domain::audit::Action,
     flows::change_settings::{self, Change, Edit, Editor},
+    store::{ChangedTab, SettingsVersion},
     testing::{StoreMood, TestApp},
 };
 use toml::Value;
@@ -143,4 +144,23 @@ fn read_all(folder: &Path, all: &mut Vec<u8>) {
             all.extend(fs::read(&path).unwrap());
         }
     }
+}
+
+#[tokio::test]
+async fn a_change_whose_editor_left_too_early_holds_within_a_minute() {
+    let app = TestApp::new().start().await;
+    let services = app.site().services.clone();
+    // What is written when a browser is closed behind the button.
+    let text = ChangedTab("general = { footer = 'after' }".into());
+    let batch = services.store.batch().put(&"general".to_owned(), &text).put(&(), &SettingsVersion(1));
+    batch.commit().await.unwrap();
+    assert_eq!(services.settings.load().general.footer, "");
+    app.run_jobs().await;
+    assert_eq!(services.settings.load().general.footer, "after");
+    // What is in force is left alone.
+    app.set(|settings| settings.general.footer = "of a test".into());
+    assert!(matches!(change(&app, vec![edit("general.help_desk", "x")]).await, Change::Made(_)));
+    app.set(|settings| settings.general.footer = "of a test".into());
+    app.run_jobs().await;
+    assert_eq!(services.settings.load().general.footer, "of a test");
 }

@@ -21,7 +21,7 @@ use poem::{
     Endpoint, EndpointExt as _, Request, Response, Result, Route,
     endpoint::BoxEndpoint,
     error::NotFoundError,
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use serde::Serialize;
 
@@ -320,6 +320,9 @@ impl Page for SignOut {
         flows::sign_in::sign_out(&seat.site.services, &seat.session.hash()).await?;
         let mut response = redirect("/admin/sign-in");
         set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
+        // Nor is a page to come back by the browser's Back button (ASVS 5.0 14.3.1).
+        let what = HeaderValue::from_static("\"cache\", \"storage\"");
+        response.headers_mut().insert("clear-site-data", what);
         Ok(response)
     }
 }

@@ -416,7 +416,13 @@ impl Page for TabPage {
                 state.summary = Some("admin.conflict");
                 return draw_tab(&seat, &tab, Some(&mut state)).await;
             }
-            try_it(&seat, &tab, &edits, &mut state).await?;
+            // What is not in force yet wants the same proof as putting it in force: it reaches into the network.
+            if !edits.is_empty() {
+                prove(&seat, &tab, code, &mut state).await?;
+            }
+            if !state.is_refused() {
+                try_it(&seat, &tab, &edits, &mut state).await?;
+            }
             return draw_tab(&seat, &tab, Some(&mut state)).await;
         }
         if state.faults.is_empty() {
