@@ -54,7 +54,7 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         tell(&finding("directory", Verdict::Warning, text));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    match app::directories(&config.settings, &clock) {
+    match app::directories(&config.settings, &config.name_server_addresses(), &clock) {
         Err(error) => tell(&finding("directory", Verdict::Bad, &error.to_string())),
         Ok(directories) => {
             for directory in directories {

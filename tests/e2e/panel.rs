@@ -283,6 +283,49 @@ async fn a_fresh_program_is_set_up_in_the_browser_step_by_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_controllers_of_a_domain_are_found_by_its_name_alone() {
+    let domain = Domain::shared();
+    // Nobody listens at the first one: the second is asked.
+    let name_servers = format!("name_servers = [\"127.0.0.1:9\", \"{}\"]\n", domain.address);
+    let mut server = Server::with(&[], &(name_servers + QUICK)).await;
+    let browser = Browser::open().await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    browser.goto(&server.url("/admin/domains/new")).await.unwrap();
+    browser.fill("dns_name", "nowhere.example").await;
+    browser.follow(".button").await;
+    let told = browser.says(".findings").await;
+    let wanted =
+        "no controllers are announced: DNS has no SRV records of _ldap._tcp.dc._msdcs.nowhere.example";
+    assert!(told.contains(wanted) && told.contains("name_servers"), "{told}");
+    browser.photograph("setup-not-announced").await;
+
+    browser.fill("dns_name", DNS).await;
+    browser.follow(".button").await;
+    is_titled(&browser, "Whom to trust?").await;
+    let page = browser.says("main").await;
+    assert!(page.contains("dc1.corp.example:636"), "{page}");
+    browser.photograph("setup-announced").await;
+    browser.fill("ca_certificates", &fs::read_to_string(domain.ca()).unwrap()).await;
+    browser.follow(".button").await;
+    browser.fill("service_account", &format!("{SERVICE}@{DNS}")).await;
+    browser.fill("service_password", domain::PASSWORD).await;
+    browser.follow(".actions .button").await;
+    is_titled(&browser, "Domains").await;
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+
+    // Found anew after a restart; and said in words when no name server answers.
+    server.restart().await;
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+    server.configure(&format!(", \"{}\"", domain.address), "");
+    server.restart().await;
+    browser.goto(&server.url("/admin/domains")).await.unwrap();
+    browser.follow("[value='try 0']").await;
+    let told = browser.says(".findings").await;
+    assert!(told.contains("the name servers do not answer") && told.contains("name_servers"), "{told}");
+    browser.photograph("setup-no-name-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_are_edited_in_place_with_script_and_without() {
     const FIRST: &str = "enroll.question_list.en.0";
     let server = Server::with(&[Domain::shared()], QUICK).await;
