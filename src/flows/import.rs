@@ -522,10 +522,14 @@ async fn carry_out(services: &Services, task: &Task) -> Result<Fate, Error> {
             batch = batch.write(&subject, counted.as_ref(), &tally);
         }
         let event = event(services, task, &account);
-        // Whoever put another address in place of it must not be the only one to hear of that.
+        // Whoever put other answers, or another address, in place of them must not be the only one to hear of that.
         let former = old.as_ref().and_then(|old| old.email.clone());
-        let former = former.filter(|former| Some(former) != enrollment.email.as_ref());
-        let batch = if task.options.told || former.is_some() {
+        let former = if replaces {
+            former.or_else(|| account.mail.as_deref().and_then(|mail| EmailAddress::parse(mail).ok()))
+        } else {
+            former.filter(|former| Some(former) != enrollment.email.as_ref())
+        };
+        let batch = if task.options.told || replaces || former.is_some() {
             outbox::record_with(services, batch, &event, enrollment.language.as_deref(), former)
         } else {
             batch.event(&event)
