@@ -1,7 +1,7 @@
 //! Enrolling many people at once, from a table that an administrator brings along: it is checked line by line first, and
 //! imported when the administrator has seen what would become of each line.
 //!
-//! The table is held in memory only, for a quarter of an hour at most unless it is being imported; a line is wiped as
+//! The table is held in memory only, for a quarter of an hour at most unless it is being worked at; a line is wiped as
 //! soon as it is done. There is one at a time. It is worked off in the background and gently: one look at the directory,
 //! one hash at a time, behind those of the people before the pages.
 
@@ -225,7 +225,7 @@ impl Desk {
     pub fn expire(&self, now: Timestamp) {
         if let Some(import) = self.lock().as_mut()
             && !import.phase.is_over()
-            && import.phase != Phase::Importing
+            && !import.phase.is_working()
             && now.since(import.waits_since) >= PATIENCE
         {
             import.end(Phase::Dropped);
@@ -312,7 +312,7 @@ impl Desk {
     }
 
     /// The next line, or the end of the phase.
-    fn next(&self) -> Option<Task> {
+    fn next(&self, now: Timestamp) -> Option<Task> {
         let mut desk = self.lock();
         let import = desk.as_mut().filter(|import| import.phase.is_working())?;
         let is_check = import.phase == Phase::Checking;
@@ -341,6 +341,7 @@ impl Desk {
         }
         if is_check {
             import.phase = Phase::Checked;
+            import.waits_since = now;
         } else {
             import.end(Phase::Finished);
         }
@@ -377,7 +378,7 @@ impl Desk {
         }
         import.next = index;
         import.phase = Phase::Stopped(code);
-        import.waits_since = if import.has_begun { now } else { import.waits_since };
+        import.waits_since = now;
     }
 }
 
@@ -385,7 +386,7 @@ impl Desk {
 pub async fn work(services: &Services, stop: &CancellationToken) {
     services.import.expire(services.now());
     while !stop.is_cancelled() {
-        let Some(task) = services.import.next() else { return };
+        let Some(task) = services.import.next(services.now()) else { return };
         let place = (task.import, task.index);
         let result = if task.is_check {
             check(services, &task).await.map(|(fate, seen)| (fate, seen, true))

@@ -5,7 +5,10 @@ use std::time::Duration;
 use poem::http::Method;
 use regain::{
     directory::demo::Standing,
-    domain::audit::{Action, Outcome},
+    domain::{
+        audit::{Action, Outcome},
+        clock::Clock as _,
+    },
     flows::import,
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
@@ -367,6 +370,21 @@ async fn it_stops_where_something_below_is_in_trouble_and_goes_on() {
     assert_eq!(told[2], "4|erin|not done");
     assert!(app.enrollment(&app.account("bob").await.key).await.is_some());
     assert!(app.enrollment(&app.account("erin").await.key).await.is_none());
+}
+
+#[tokio::test]
+async fn a_long_check_takes_nothing_from_the_time_to_decide() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    is_at(&uploads(&mut visitor, table(&[line("alice")]), &[]).await, 200, "The lines are being checked");
+    app.advance(Duration::from_secs(20 * 60));
+    works(&app).await;
+    for told in ["Checked", "Checked", "was dropped"] {
+        app.advance(Duration::from_secs(7 * 60));
+        let phase = app.site().services.import.view(app.clock().now()).unwrap().phase;
+        let is_dropped = phase == import::Phase::Dropped;
+        assert_eq!(is_dropped, told == "was dropped", "{phase:?}");
+    }
 }
 
 #[tokio::test]
