@@ -4,6 +4,7 @@ pub mod console;
 
 use std::{
     fs,
+    net::SocketAddr,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
@@ -90,19 +91,29 @@ pub struct App {
 }
 
 /// The directories of the configured domains.
-pub fn directories(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Directory>>, Error> {
+///
+/// Their controllers are found by asking `name_servers`, or those of the system if there are none.
+pub fn directories(
+    settings: &Settings,
+    name_servers: &[SocketAddr],
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<dyn Directory>>, Error> {
     settings
         .domain
         .iter()
         .map(|domain| {
-            let directory = active_directory(domain, Arc::clone(clock))
+            let directory = active_directory(domain, name_servers, Arc::clone(clock))
                 .map_err(|e| Error(format!("domain {}: {e}", domain.dns_name)))?;
             Ok(Arc::new(directory) as Arc<dyn Directory>)
         })
         .collect()
 }
 
-fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<ActiveDirectory, Error> {
+fn active_directory(
+    domain: &DomainSettings,
+    name_servers: &[SocketAddr],
+    clock: Arc<dyn Clock>,
+) -> Result<ActiveDirectory, Error> {
     let password =
         domain.service_password.as_ref().map(|secret| secret.reveal().to_owned()).unwrap_or_default();
     let password = Password::parse(SecretText::new(password))
@@ -116,6 +127,7 @@ fn active_directory(domain: &DomainSettings, clock: Arc<dyn Clock>) -> Result<Ac
         Domain { name: DomainName::new(&domain.dns_name), netbios: domain.netbios_name.to_uppercase() };
     let mut settings =
         active_directory::Settings::new(names, controllers, domain.service_account.clone(), password);
+    settings.name_servers = name_servers.to_vec();
     settings.transport = match domain.transport {
         Transport::Ldaps => active_directory::Transport::Ldaps,
         Transport::StartTls => active_directory::Transport::StartTls,
@@ -159,7 +171,9 @@ impl App {
             Some(demo) => (Box::new(move |_| Ok(demo.directories.clone())), demo.settings),
             None => {
                 let clock = Arc::clone(&clock);
-                let connect = move |settings: &Settings| directories(settings, &clock).map_err(|e| e.0);
+                let name_servers = config.name_server_addresses();
+                let connect =
+                    move |settings: &Settings| directories(settings, &name_servers, &clock).map_err(|e| e.0);
                 (Box::new(connect), Vec::new())
             }
         };
@@ -231,7 +245,7 @@ impl App {
     }
 
     /// Where it listens for HTTPS.
-    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+    pub fn addresses(&self) -> Vec<SocketAddr> {
         self.secure.local_addresses()
     }
 

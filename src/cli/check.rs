@@ -51,7 +51,7 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         tell(&Finding::new("directory", Verdict::Warning, text));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    match app::directories(&config.settings, &clock) {
+    match app::directories(&config.settings, &config.name_server_addresses(), &clock) {
         Err(error) => tell(&Finding::new("directory", Verdict::Bad, error.to_string())),
         Ok(directories) => {
             for directory in directories {

@@ -8,7 +8,7 @@ mod sources;
 
 use std::{
     fmt, fs,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
@@ -33,6 +33,8 @@ tab! {
         base_url: Option<BaseUrl> = None, as base_url::form;
         /// Further host names that are answered.
         extra_hosts: Vec<String> = Vec::new(), as form::authority;
+        /// The name servers that are asked for the domain controllers; those of the system if there are none.
+        name_servers: Vec<String> = Vec::new(), as name_server_form;
         /// Where HTTPS is listened for.
         listen: Vec<String> = vec!["[::]:443".into()], as listen_form;
         /// Where plain HTTP is listened for, only to be sent to HTTPS.
@@ -202,7 +204,7 @@ impl Config {
                 "certificate and key belong together; give both, or neither for a self-signed one",
             ));
         }
-        let is_named = |base_url: &BaseUrl| base_url.host().parse::<std::net::IpAddr>().is_err();
+        let is_named = |base_url: &BaseUrl| base_url.host().parse::<IpAddr>().is_err();
         if self.settings.methods.passkeys && !self.base_url.as_ref().is_none_or(is_named) {
             let text = "true, but they need a host name in base_url, not an address";
             faults.push(Fault::new("settings.methods.passkeys", text));
@@ -227,6 +229,11 @@ impl Config {
     pub fn hosts(&self) -> Vec<String> {
         let base = self.base_url.iter().map(|base_url| base_url.authority().to_owned());
         base.chain(self.extra_hosts.iter().map(|host| host.to_lowercase())).collect()
+    }
+
+    /// The name servers to ask for domain controllers; none for those of the system.
+    pub fn name_server_addresses(&self) -> Vec<SocketAddr> {
+        self.name_servers.iter().filter_map(|text| name_server(text)).collect()
     }
 
     /// Where the secret is kept.
@@ -256,6 +263,22 @@ fn resolve(address: &str) -> Result<SocketAddr, String> {
 fn listen_form(address: &str) -> Result<(), String> {
     resolve(address).map(drop).map_err(|error| {
         format!("can't be listened on: {error}; an address looks like [::]:443 or 192.0.2.1:8443")
+    })
+}
+
+/// An address, with the port of DNS (RFC 1035 4.2) if it has none.
+fn name_server(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = |address: IpAddr| SocketAddr::new(address, 53);
+    let address = bare.parse().map(with_port).or_else(|_| text.parse()).ok();
+    address.filter(|address: &SocketAddr| address.port() > 0 && !address.ip().is_unspecified())
+}
+
+fn name_server_form(text: &str) -> Result<(), String> {
+    name_server(text).map(drop).ok_or_else(|| {
+        "is not the address of a name server: 192.0.2.53, 192.0.2.53:5353 or 2001:db8::53; a name can't be asked for \
+         before there is one"
+            .into()
     })
 }
 

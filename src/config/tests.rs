@@ -80,6 +80,16 @@ fn the_environment_wins_and_can_do_without_a_file() {
 }
 
 #[test]
+fn name_servers_are_addresses_with_or_without_a_port() {
+    let text = "name_servers = [\"192.0.2.53\", \"192.0.2.53:5353\", \"2001:db8::53\", \"[2001:db8::53]\"]";
+    let told =
+        |config: Config| config.name_server_addresses().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let whole = ["192.0.2.53:53", "192.0.2.53:5353", "[2001:db8::53]:53", "[2001:db8::53]:53"];
+    assert_eq!(told(load(text, &[]).unwrap()), whole);
+    assert_eq!(told(load(text, &[("REGAIN_NAME_SERVERS", "[\"[::1]:5\"]")]).unwrap()), ["[::1]:5"]);
+}
+
+#[test]
 fn a_password_stays_what_was_given() {
     for text in ["1234567", "true", "\"quoted\"", "[1]", "a = 1\nb", " blank ", "0x1F"] {
         assert_eq!(password(&load(&DOMAIN.replace("_file", ""), &[(PASSWORD, text)]).unwrap()), text);
@@ -178,6 +188,14 @@ fn all_faults_are_told_at_once_each_with_its_place() {
         ("[settings]\ndomain = [1]", ":2: settings.domain: must be sections: [[domain]]"),
         ("listen = []", ":1: listen: needs an address at least"),
         ("listen = [\"nowhere\"]", ":1: listen: \"nowhere\" can't be listened on"),
+        (
+            "name_servers = [\"dns.corp.example\"]",
+            ":1: name_servers: \"dns.corp.example\" is not the address of a name",
+        ),
+        (
+            "name_servers = [\"192.0.2.53:0\"]",
+            ":1: name_servers: \"192.0.2.53:0\" is not the address of a name",
+        ),
         ("data = \"\"", ":1: data: \"\" must not be empty"),
         (
             "base_url = \"https://[::1]:8443\"\nsettings.methods.passkeys = true",

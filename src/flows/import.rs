@@ -1,7 +1,7 @@
 //! Enrolling many people at once, from a table that an administrator brings along: it is checked line by line first, and
 //! imported when the administrator has seen what would become of each line.
 //!
-//! The table is held in memory only, for a quarter of an hour at most unless it is being imported; a line is wiped as
+//! The table is held in memory only, for a quarter of an hour at most unless it is being worked at; a line is wiped as
 //! soon as it is done. There is one at a time. It is worked off in the background and gently: one look at the directory,
 //! one hash at a time, behind those of the people before the pages.
 
@@ -225,7 +225,7 @@ impl Desk {
     pub fn expire(&self, now: Timestamp) {
         if let Some(import) = self.lock().as_mut()
             && !import.phase.is_over()
-            && import.phase != Phase::Importing
+            && !import.phase.is_working()
             && now.since(import.waits_since) >= PATIENCE
         {
             import.end(Phase::Dropped);
@@ -321,7 +321,7 @@ impl Desk {
     }
 
     /// The next line, or the end of the phase.
-    fn next(&self) -> Option<Task> {
+    fn next(&self, now: Timestamp) -> Option<Task> {
         let mut desk = self.lock();
         let import = desk.as_mut().filter(|import| import.phase.is_working())?;
         let is_check = import.phase == Phase::Checking;
@@ -350,6 +350,7 @@ impl Desk {
         }
         if is_check {
             import.phase = Phase::Checked;
+            import.waits_since = now;
         } else {
             import.end(Phase::Finished);
         }
@@ -386,7 +387,7 @@ impl Desk {
         }
         import.next = index;
         import.phase = Phase::Stopped(code);
-        import.waits_since = if import.has_begun { now } else { import.waits_since };
+        import.waits_since = now;
     }
 }
 
@@ -395,7 +396,7 @@ pub async fn work(services: &Services, stop: &CancellationToken) {
     services.import.expire(services.now());
     let mut looked_at = None;
     while !stop.is_cancelled() {
-        let Some(task) = services.import.next() else { return };
+        let Some(task) = services.import.next(services.now()) else { return };
         let place = (task.import, task.index);
         // As a session ends with its owner's membership, so does what was begun in it.
         if looked_at.is_none_or(|at| services.now().since(at) >= sign_in::CHECK) {
@@ -551,10 +552,14 @@ async fn carry_out(services: &Services, task: &Task) -> Result<Fate, Error> {
             batch = batch.write(&subject, counted.as_ref(), &tally);
         }
         let event = event(services, task, &account);
-        // Whoever put another address in place of it must not be the only one to hear of that.
+        // Whoever put other answers, or another address, in place of them must not be the only one to hear of that.
         let former = old.as_ref().and_then(|old| old.email.clone());
-        let former = former.filter(|former| Some(former) != enrollment.email.as_ref());
-        let batch = if task.options.told || former.is_some() {
+        let former = if replaces {
+            former.or_else(|| account.mail.as_deref().and_then(|mail| EmailAddress::parse(mail).ok()))
+        } else {
+            former.filter(|former| Some(former) != enrollment.email.as_ref())
+        };
+        let batch = if task.options.told || replaces || former.is_some() {
             outbox::record_with(services, batch, &event, enrollment.language.as_deref(), former)
         } else {
             batch.event(&event)

@@ -75,7 +75,7 @@ pub(super) fn record<'a>(
     record_with(services, batch, event, page_language, None)
 }
 
-/// The same; `former_address` was the person's until then, and is told as well.
+/// The same; `former_address` was the person's until then, and is told as well: it alone, where nobody else is to be.
 pub(super) fn record_with<'a>(
     services: &'a Services,
     batch: Batch<'a>,
@@ -86,9 +86,8 @@ pub(super) fn record_with<'a>(
     let batch = batch.event(event);
     let settings = services.settings.load();
     let Some(concern) = Concern::of(event) else { return batch };
-    if settings.alerts.recipients(concern.topic).is_none()
-        || !services.notifier.delivers(&settings, Channel::Mail)
-    {
+    let is_told = settings.alerts.recipients(concern.topic).is_some() || former_address.is_some();
+    if !is_told || !services.notifier.delivers(&settings, Channel::Mail) {
         return batch;
     }
     alert(batch, concern, event.at, (page_language, former_address))

@@ -119,8 +119,10 @@ pub async fn look(services: &Services, draft: &DomainDraft) -> Result<Vec<Seen>,
     match directory.survey().await {
         Ok(seen) => Ok(seen),
         Err(error) => {
-            let text =
-                format!("{error}. Let Regain ask a name server that knows the domain, or list controllers");
+            let text = format!(
+                "{error}. Let Regain ask a name server that knows the domain (name_servers in the configuration file), \
+                 or list controllers"
+            );
             Ok(vec![unseen(draft, text)])
         }
     }

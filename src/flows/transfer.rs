@@ -341,6 +341,12 @@ pub async fn plan(
     };
     let (version, before) = change_settings::load(services).await?;
     let mut after = file.settings;
+    let mut fixed = Vec::new();
+    if services.fixed.source("domain").is_none() {
+        // Before secrets are looked for: what is left out doesn't send them elsewhere.
+        let taken = layers::take_out_of_lists(&mut after);
+        fixed.extend(taken.into_iter().map(|key| (key, String::new())));
+    }
     let mut bare = before.clone();
     let known = layers::take_secrets(&mut bare);
     let mut given: Vec<String> = secrets.iter().flatten().map(|(key, _)| key.clone()).collect();
@@ -354,7 +360,6 @@ pub async fn plan(
             layers::keep_secret(&mut after, &bare, key, secret);
         }
     }
-    let mut fixed = Vec::new();
     for (key, _) in layers::leaves() {
         let source = services.fixed.source(&key);
         if source.is_none() && !layers::is_for_the_file(&key) {

@@ -24,11 +24,23 @@ pub fn is_for_the_file(key: &str) -> bool {
 pub fn take_out_for_the_file(table: &mut Table) {
     for key in FOR_THE_FILE {
         set(table, key, None);
-        let (section, field) = key.split_once('.').unwrap_or_default();
-        for section in table.get_mut(section).and_then(Value::as_array_mut).into_iter().flatten() {
-            section.as_table_mut().map(|section| section.remove(field));
+    }
+    take_out_of_lists(table);
+}
+
+/// Takes out of sections that look alike what can only be set by file and environment: the keys, as `domain.0.ca_file`.
+pub fn take_out_of_lists(table: &mut Table) -> Vec<String> {
+    let mut taken = Vec::new();
+    for key in FOR_THE_FILE {
+        let (list, field) = key.split_once('.').unwrap_or_default();
+        let sections = table.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, section) in sections.enumerate() {
+            if section.as_table_mut().is_some_and(|section| section.remove(field).is_some()) {
+                taken.push(format!("{list}.{index}.{field}"));
+            }
         }
     }
+    taken
 }
 
 /// `domain.0.ca_file` → `domain.ca_file`: what is so for one of a list is so for each.

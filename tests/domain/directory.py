@@ -1,7 +1,8 @@
 """What is in the test domain, written straight into the controller's database.
 
 directory.py CONF SAM seed FILE                     make the accounts, groups, rights and policies; list them in FILE
-directory.py CONF SAM refresh                       renew what passes with time (the lockout of `locked`)
+directory.py CONF SAM refresh ADDRESS               renew what passes with time (the lockout of `locked`), and let
+                                                    the domain's DNS say that its controller is at that address
 directory.py CONF SAM attr USER ATTRIBUTE VALUE     write one attribute as it is
 """
 
@@ -13,7 +14,7 @@ import uuid
 import ldb
 from samba import unix2nttime
 from samba.auth import system_session
-from samba.dcerpc import security
+from samba.dcerpc import dnsp, security
 from samba.ndr import ndr_pack, ndr_unpack
 from samba.param import LoadParm
 from samba.samdb import SamDB
@@ -188,9 +189,13 @@ class Seed:
         return {"pool": POOL, "users": self.users, "groups": self.groups}
 
 
-def refresh():
+def refresh(address):
     now = filetime()
     replace(f"CN=locked,OU=People,{base}", BYPASS, lockoutTime=now, badPasswordTime=now, badPwdCount="5")
+    record = dnsp.DnssrvRpcRecord()
+    record.wType, record.data = dnsp.DNS_TYPE_A, address
+    record.rank, record.dwTtlSeconds = dnsp.DNS_RANK_ZONE, 900
+    replace(f"DC=dc1,DC={dns},CN=MicrosoftDNS,DC=DomainDnsZones,{base}", dnsRecord=ndr_pack(record))
 
 
 def write_attribute(name, attribute, value):
@@ -215,6 +220,6 @@ if command == "seed":
     with open(rest[0], "w", encoding="utf-8") as file:
         json.dump(seed.listing(), file, indent=1, ensure_ascii=False)
 elif command == "refresh":
-    refresh()
+    refresh(*rest)
 elif command == "attr":
     write_attribute(*rest)

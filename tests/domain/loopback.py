@@ -1,6 +1,6 @@
 """Loopback addresses for the test controllers.
 
-free            print one on which all of Samba's LDAP ports are free
+free            print one on which all of Samba's ports are free
 wait IP CA      return once the controller there answers over TLS with a certificate of the CA
 """
 
@@ -9,7 +9,7 @@ import ssl
 import sys
 import time
 
-PORTS = (389, 636, 3268, 3269)
+PORTS = (53, 389, 636, 3268, 3269)
 
 # LDAP: search the root entry for its attribute names; any controller answers that to anyone.
 ROOT_SEARCH = b"\x30\x25\x02\x01\x01\x63\x20\x04\x00\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00\x87\x0bobjectClass\x30\x00"
@@ -41,7 +41,7 @@ def answers(address, ca):
 if sys.argv[1] == "free":
     addresses = (f"127.0.0.{n}" for n in range(20, 251))
     found = next(filter(is_free, addresses), None)
-    print(found) if found else sys.exit("no loopback address with free LDAP ports")
+    print(found) if found else sys.exit("no loopback address with free ports")
 else:
     deadline = time.monotonic() + 30
     while not answers(sys.argv[2], sys.argv[3]):

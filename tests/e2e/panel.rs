@@ -319,6 +319,89 @@ async fn a_fresh_program_is_set_up_in_the_browser_step_by_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_controllers_of_a_domain_are_found_by_its_name_alone() {
+    let domain = Domain::shared();
+    // Nobody listens at the first one: the second is asked.
+    let name_servers = format!("name_servers = [\"127.0.0.1:9\", \"{}\"]\n", domain.address);
+    let mut server = Server::with(&[], &(name_servers + QUICK)).await;
+    let browser = Browser::open().await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    browser.goto(&server.url("/admin/domains/new")).await.unwrap();
+    browser.fill("dns_name", "nowhere.example").await;
+    browser.follow(".button").await;
+    let told = browser.says(".findings").await;
+    let wanted =
+        "no controllers are announced: DNS has no SRV records of _ldap._tcp.dc._msdcs.nowhere.example";
+    assert!(told.contains(wanted) && told.contains("name_servers"), "{told}");
+    browser.photograph("setup-not-announced").await;
+
+    browser.fill("dns_name", DNS).await;
+    browser.follow(".button").await;
+    is_titled(&browser, "Whom to trust?").await;
+    let page = browser.says("main").await;
+    assert!(page.contains("dc1.corp.example:636"), "{page}");
+    browser.photograph("setup-announced").await;
+    browser.fill("ca_certificates", &fs::read_to_string(domain.ca()).unwrap()).await;
+    browser.follow(".button").await;
+    browser.fill("service_account", &format!("{SERVICE}@{DNS}")).await;
+    browser.fill("service_password", domain::PASSWORD).await;
+    browser.follow(".actions .button").await;
+    is_titled(&browser, "Domains").await;
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+
+    // Found anew after a restart; and said in words when no name server answers.
+    server.restart().await;
+    changes_a_password(&browser, &server, &domain.someone().await).await;
+    server.configure(&format!(", \"{}\"", domain.address), "");
+    server.restart().await;
+    browser.goto(&server.url("/admin/domains")).await.unwrap();
+    browser.follow("[value='try 0']").await;
+    let told = browser.says(".findings").await;
+    assert!(told.contains("the name servers do not answer") && told.contains("name_servers"), "{told}");
+    browser.photograph("setup-no-name-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_saved_is_not_left_by_accident() {
+    const NAME: &str = "general.product_name";
+    let server = Server::with(&[Domain::shared()], QUICK).await;
+    let browser = Browser::with(Looks { asks: true, ..Looks::default() }).await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    let elsewhere = ".panel-tabs a[href='/admin/settings/security']";
+    let typed = async || browser.find(Locator::Css(&format!("[name='{NAME}']"))).await.unwrap();
+
+    // Nothing was changed, or it was saved: nobody is asked.
+    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.follow(elsewhere).await;
+    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.fill(NAME, "Acme Passwords").await;
+    saves(&browser).await;
+    browser.follow(elsewhere).await;
+    is_titled(&browser, "Security").await;
+
+    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.fill(NAME, "Not saved").await;
+    browser.click(elsewhere).await;
+    browser.get_alert_text().await.expect("a question whether to leave");
+    browser.dismiss_alert().await.unwrap();
+    assert_eq!(typed().await.prop("value").await.unwrap().as_deref(), Some("Not saved"));
+    browser.click(elsewhere).await;
+    browser.accept_alert().await.expect("the same question");
+    browser.wait().for_element(Locator::Css("[name='security.idle_timeout_seconds']")).await.unwrap();
+
+    // A row that was dragged is a change as well.
+    browser.goto(&server.url("/admin/settings/enroll")).await.unwrap();
+    let grip =
+        |number: usize| format!("[data-rows='enroll.question_list.en'] > li:nth-child({number}) [data-grip]");
+    browser.drag(&grip(1), &grip(2)).await;
+    browser.click(elsewhere).await;
+    browser.accept_alert().await.expect("a question whether to leave");
+    browser.wait().for_element(Locator::Css("[name='security.idle_timeout_seconds']")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    assert_eq!(typed().await.prop("value").await.unwrap().as_deref(), Some("Acme Passwords"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_are_edited_in_place_with_script_and_without() {
     const FIRST: &str = "enroll.question_list.en.0";
     let server = Server::with(&[Domain::shared()], QUICK).await;
@@ -358,6 +441,34 @@ async fn lists_are_edited_in_place_with_script_and_without() {
         assert!(browser.says("[role=status]").await.contains("Saved"), "{}", browser.says("main").await);
         assert_eq!(value(browser, FIRST).await, first, "{name}");
     }
+    // With the mouse, a row is dragged to its place; how many there are is said as soon as it changes.
+    browser.goto(&server.url("/admin/settings/enroll")).await.unwrap();
+    let list = "[data-rows='enroll.question_list.en']";
+    let nth = |number: usize, what: &str| format!("{list} > li:nth-child({number}) {what}");
+    let (first, third) = (value(&browser, FIRST).await, value(&browser, "enroll.question_list.en.2").await);
+    let how_many = async || {
+        let said =
+            browser.says(".language-list:has([data-rows='enroll.question_list.en']) summary .hint").await;
+        said.strip_prefix("Entries: ").and_then(|number| number.parse::<usize>().ok()).expect("a number")
+    };
+    let before = how_many().await;
+    browser.drag(&nth(1, "[data-grip]"), &nth(3, "[data-grip]")).await;
+    assert_eq!(value(&browser, "enroll.question_list.en.2").await, first);
+    browser.drag(&nth(2, "[data-grip]"), &nth(1, "[data-grip]")).await;
+    assert_eq!(value(&browser, FIRST).await, third);
+    browser.click(&nth(1, "[data-do=remove]")).await;
+    assert_eq!(how_many().await, before - 1);
+    browser.click(&format!("{list} + .row-more [data-do=add]")).await;
+    assert_eq!(how_many().await, before - 1, "an empty line is no entry yet");
+    browser.fill(&format!("enroll.question_list.en.{}", before - 1), "Which bridge?").await;
+    assert_eq!(how_many().await, before);
+    browser.drag(&nth(before, "[data-grip]"), &nth(before - 1, "[data-grip]")).await;
+    browser.photograph("lists-dragged").await;
+    saves(&browser).await;
+    assert!(browser.says("[role=status]").await.contains("Saved"), "{}", browser.says("main").await);
+    assert_eq!(value(&browser, &format!("enroll.question_list.en.{}", before - 2)).await, "Which bridge?");
+    assert_eq!(how_many().await, before);
+
     // The search finds a setting by its words, and leads to it.
     browser.fill("q", "idle timeout").await;
     browser.find(Locator::Css("[name=q]")).await.unwrap().send_keys("\u{e007}").await.unwrap();

@@ -8,6 +8,7 @@ use regain::{
     domain::{
         admin::AdminId,
         audit::{Action, Outcome},
+        clock::Clock as _,
     },
     flows::{access, change_settings::Editor, import},
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
@@ -395,6 +396,21 @@ async fn it_ends_with_the_membership_or_the_second_factor_of_who_began_it() {
 }
 
 #[tokio::test]
+async fn a_long_check_takes_nothing_from_the_time_to_decide() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    is_at(&uploads(&mut visitor, table(&[line("alice")]), &[]).await, 200, "The lines are being checked");
+    app.advance(Duration::from_secs(20 * 60));
+    works(&app).await;
+    for told in ["Checked", "Checked", "was dropped"] {
+        app.advance(Duration::from_secs(7 * 60));
+        let phase = app.site().services.import.view(app.clock().now()).unwrap().phase;
+        let is_dropped = phase == import::Phase::Dropped;
+        assert_eq!(is_dropped, told == "was dropped", "{phase:?}");
+    }
+}
+
+#[tokio::test]
 async fn it_can_be_broken_off_and_ends_with_a_restart() {
     let app = TestApp::new().start().await;
     let mut visitor = signed_in(&app).await;
@@ -444,7 +460,10 @@ async fn addresses_are_confirmed_by_their_owners_unless_the_administrator_vouche
     assert!(after.email_confirmed && after.email.as_ref() == Some(&own), "her own stays");
     let erin = app.enrollment(&app.account("erin").await.key).await.unwrap();
     assert_eq!((erin.email.unwrap().as_str(), erin.email_confirmed), ("erin@x.example", false));
-    assert_eq!(app.sent().await.len(), sent, "nobody is told");
+    let told: Vec<_> = app.sent().await[sent..].iter().map(|message| message.to().to_owned()).collect();
+    assert!(told.contains(&own.as_str().to_owned()), "her enrollment was replaced: {told:?}");
+    assert!(!told.iter().any(|to| to.starts_with("erin@")), "a new one: {told:?}");
+    let sent = app.sent().await.len();
     // Vouched for, it is taken; and whoever had the one before hears of it.
     sends(&mut visitor, PATH, &[("action", "cancel")]).await;
     checks(&app, &mut visitor, &lines, &["replace", "confirmed"]).await;
@@ -453,12 +472,31 @@ async fn addresses_are_confirmed_by_their_owners_unless_the_administrator_vouche
     assert_eq!((after.email.unwrap().as_str(), after.email_confirmed), ("new@x.example", true));
     let told: Vec<_> = app.sent().await[sent..].iter().map(|message| message.to().to_owned()).collect();
     assert!(told.contains(&own.as_str().to_owned()), "{told:?}");
-    assert!(!told.iter().any(|to| to.starts_with("erin@")), "{told:?}");
+    assert!(told.contains(&"erin@x.example".to_owned()), "{told:?}");
     sends(&mut visitor, PATH, &[("action", "cancel")]).await;
     let sent = app.sent().await.len();
     checks(&app, &mut visitor, &table(&[line("heidi")]), &["told"]).await;
     imports(&app, &mut visitor).await;
     assert!(app.sent().await.len() > sent, "told when asked for");
+}
+
+#[tokio::test]
+async fn whose_enrollment_is_replaced_is_told_at_the_old_address_too_whatever_is_ticked() {
+    let (app, mut alice) =
+        TestApp::new().with_settings(|s| s.enroll.ask_email = true).with_user("alice").await;
+    alice.enrolls().await;
+    let key = app.account("alice").await.key;
+    let own = app.enrollment(&key).await.unwrap().email.unwrap();
+    let mut visitor = signed_in(&app).await;
+    // Neither the box nor the alerts of people who enroll themselves decide about that.
+    app.set(|settings| settings.alerts.enroll.enabled = false);
+    let sent = app.sent().await.len();
+    let page = checks(&app, &mut visitor, &table(&[line("alice"), line("bob")]), &["replace"]).await;
+    assert!(page.text().contains("Only people whose enrollment is replaced are told"), "{}", page.text());
+    let page = imports(&app, &mut visitor).await;
+    assert!(page.text().contains("Replaced 1") && page.text().contains("Enrolled 1"), "{}", page.text());
+    let told: Vec<_> = app.sent().await[sent..].iter().map(|message| message.to().to_owned()).collect();
+    assert_eq!(told, [own.as_str()]);
 }
 
 #[tokio::test]

@@ -312,6 +312,7 @@ async fn what_the_configuration_fixes_here_is_left_and_told() {
     )
     .await;
     is_at(&page, 200, "Not taken");
+    is_at(&page, 200, "sms.program (can only be set in the configuration file)");
     assert!(page.text().contains("sms.program") && page.text().contains("mail.folder"), "{}", page.text());
     is_at(&applies(&mut visitor, &page, &[]).await, 200, "Saved");
     let settings = other.site().services.settings.load_full();
@@ -443,6 +444,14 @@ async fn domains_go_along_each_with_its_own_secret_and_only_to_its_own_controlle
     let page = looks(&mut visitor, &sealed, PASSPHRASE).await;
     has_no_secret(&page);
     is_at(&applies(&mut visitor, &page, &[]).await, 200, "Saved");
+    assert_eq!(settings(&other).await, domains);
+    // A file of this machine is not named from elsewhere; that it is left out is told, with what to do instead.
+    let named = bare.replacen("dns_name = ", "ca_file = '/etc/regain/corp-ca.pem'\ndns_name = ", 1);
+    let page = looks(&mut visitor, &named, "").await;
+    is_at(&page, 200, "Nothing would change");
+    let told = "domain.0.ca_file (can only be set in the configuration file; paste the certificate itself instead, as \
+                ca_certificates)";
+    is_at(&page, 200, told);
     assert_eq!(settings(&other).await, domains);
     for event in other.events().await {
         assert!(!SECRETS.iter().any(|secret| event.detail.contains(secret)), "{}", event.detail);

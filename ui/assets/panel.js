@@ -60,8 +60,24 @@
   function editList(list) {
     function rows() { return all(".row", list); }
 
+    /* How many entries there are is said above the list; only an entry can be moved or taken out. */
+    function count() {
+      var filled = rows().filter(function (row) { return box(row).value; });
+      rows().forEach(function (row) {
+        if (box(row).value) {
+          row.removeAttribute("data-empty");
+        } else {
+          row.setAttribute("data-empty", "");
+        }
+      });
+      all("summary [data-count]", list.parentNode).forEach(function (place) {
+        place.textContent = place.getAttribute("data-count").replace("{count}", filled.length);
+      });
+    }
+
     function changed() {
       number(list);
+      count();
       tell(list);
     }
 
@@ -139,9 +155,18 @@
             var place = other.getBoundingClientRect();
             return other !== row && box(other).value && event.clientY > place.top && event.clientY < place.bottom;
           })[0];
-          if (over) {
-            var after = over.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_PRECEDING;
-            list.insertBefore(row, after ? over.nextElementSibling : over);
+          if (!over) {
+            return;
+          }
+          /* The others make way: a row that is taken out of the page, even for a moment, loses the pointer. */
+          if (over.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_PRECEDING) {
+            while (over.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_PRECEDING) {
+              list.insertBefore(row.nextElementSibling, row);
+            }
+          } else {
+            while (over.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING) {
+              list.insertBefore(row.previousElementSibling, row.nextElementSibling);
+            }
           }
         }
         function drop() {
@@ -190,6 +215,7 @@
       return;
     }
     rows().forEach(wire);
+    list.addEventListener("input", count);
     var more = list.nextElementSibling;
     all("[data-do]", more).forEach(function (button) {
       button.addEventListener("click", function (event) {

@@ -64,7 +64,8 @@ impl ActiveDirectory {
                     format!("{} controllers", self.domain.name),
                     Verdict::Bad,
                     format!(
-                        "{error}. Let Regain ask a name server that knows the domain, or list the controllers"
+                        "{error}. Let Regain ask a name server that knows the domain (name_servers), or list the \
+                         controllers"
                     ),
                 );
                 return findings.0;

@@ -10,7 +10,7 @@ use std::{
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::runtime::TokioRuntimeProvider,
+    net::{NetError, runtime::TokioRuntimeProvider},
     proto::rr::RData,
 };
 use rustls::pki_types::ServerName;
@@ -67,7 +67,7 @@ impl Resolver {
         // A single label may want the search list; anything longer is meant as it stands.
         let absolute =
             if name.contains('.') && !name.ends_with('.') { format!("{name}.") } else { name.into() };
-        let found = resolver.lookup_ip(absolute).await.map_err(|error| error.to_string())?;
+        let found = resolver.lookup_ip(absolute).await.map_err(|error| words(&error))?;
         let addresses: Vec<_> = found.iter().collect();
         if addresses.is_empty() { Err("the name has no address".to_owned()) } else { Ok(addresses) }
     }
@@ -82,8 +82,16 @@ impl Resolver {
     ) -> Result<Vec<(String, u16)>, String> {
         let query = service_name(domain, site);
         let resolver = self.0.as_ref().map_err(Clone::clone)?;
-        let found =
-            resolver.srv_lookup(query.as_str()).await.map_err(|error| format!("SRV {query}: {error}"))?;
+        let unannounced = || {
+            format!("no controllers are announced: DNS has no SRV records of {}", query.trim_end_matches('.'))
+        };
+        let found = resolver.srv_lookup(query.as_str()).await.map_err(|error| {
+            if error.is_no_records_found() {
+                unannounced()
+            } else {
+                format!("SRV {query}: {}", words(&error))
+            }
+        })?;
         let mut services: Vec<_> = found
             .answers()
             .iter()
@@ -98,9 +106,19 @@ impl Resolver {
         services.sort();
         services.dedup();
         if services.is_empty() {
-            return Err(format!("SRV {query}: there is none"));
+            return Err(unannounced());
         }
         Ok(services.into_iter().map(|(_, _, name, port)| (name, port)).collect())
+    }
+}
+
+/// What went wrong, without the inner life of a query.
+fn words(error: &NetError) -> String {
+    match error {
+        error if error.is_nx_domain() => "DNS has no such name".to_owned(),
+        error if error.is_no_records_found() => "the name has no address".to_owned(),
+        NetError::Timeout | NetError::NoConnections => "the name servers do not answer".to_owned(),
+        error => error.to_string(),
     }
 }
 

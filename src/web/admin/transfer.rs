@@ -42,7 +42,7 @@ struct Words {
     is_preview: bool,
     plan: String,
     changes: Vec<String>,
-    /// Keys that are not taken, and where they are fixed.
+    /// Keys that are not taken, and where they are fixed or why not.
     fixed: Vec<(String, String)>,
     kept: Vec<String>,
     faults: Vec<String>,
@@ -163,13 +163,23 @@ async fn show_plan(
         is_preview: true,
         plan: plan.sealed(services, seat.session)?,
         changes: preview.changes,
-        fixed: preview.fixed,
+        fixed: preview.fixed.into_iter().map(|fixed| with_reason(seat, fixed)).collect(),
         wanted,
         kept: preview.kept,
         faults: faults.iter().map(ToString::to_string).collect(),
         ..Words::default()
     };
     Ok(draw_page(seat, words, told, status))
+}
+
+/// A key that is not taken, and why not: where it is fixed, or that it is for the configuration only.
+fn with_reason(seat: &Seat<'_>, (key, source): (String, String)) -> (String, String) {
+    let reason = match source.as_str() {
+        "" if key.starts_with("domain.") => text(seat, "admin.transfer.ca_file"),
+        "" => text(seat, "admin.transfer.for_the_file"),
+        _ => source,
+    };
+    (key, reason)
 }
 
 /// Applies what was looked at.

@@ -34,13 +34,15 @@ pub struct Looks {
     pub dark: bool,
     /// Whether pages may run scripts.
     pub scripts: bool,
+    /// Whether the browser asks before it leaves what the page doesn't want left, and waits for an answer.
+    pub asks: bool,
     /// The person's languages, as in `Accept-Language`.
     pub languages: &'static str,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { size: (1280, 800), dark: false, scripts: true, languages: "en" }
+        Self { size: (1280, 800), dark: false, scripts: true, asks: false, languages: "en" }
     }
 }
 
@@ -74,9 +76,13 @@ impl Browser {
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
         ];
         let scripts = if looks.scripts { 1 } else { 2 };
+        let leaving = if looks.asks { "ignore" } else { "accept" };
         let capabilities = json!({
             "browserName": "chrome",
             "acceptInsecureCerts": true,
+            // chromedriver answers by itself unless the session speaks the other protocol, too.
+            "webSocketUrl": looks.asks,
+            "unhandledPromptBehavior": { "beforeUnload": leaving },
             "timeouts": { "pageLoad": 20_000, "script": 20_000 },
             "goog:chromeOptions": {
                 "args": arguments,
@@ -125,6 +131,37 @@ impl Browser {
     /// Clicks on what the CSS selector finds first.
     pub async fn click(&self, selector: &str) {
         self.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Drags with the mouse from the middle of one thing to that of another, as a hand does: over what is between.
+    pub async fn drag(&self, from: &str, to: &str) {
+        let script = "const middle = (thing) => {
+                const place = thing.getBoundingClientRect();
+                return [place.x + place.width / 2, place.y + place.height / 2];
+            };
+            const [from, to] = Array.from(arguments, (selector) => document.querySelector(selector));
+            from.scrollIntoView({ block: 'center' });
+            return [middle(from), middle(to)];";
+        let places = self.execute(script, vec![from.into(), to.into()]).await.unwrap();
+        let place = |number: usize| {
+            let [x, y] = [0, 1].map(|axis| places[number][axis].as_f64().unwrap());
+            (x, y)
+        };
+        let (from, to) = (place(0), place(1));
+        self.mouse("mouseMoved", from, 0).await;
+        self.mouse("mousePressed", from, 1).await;
+        for step in 1..=8 {
+            let between = |from: f64, to: f64| from + (to - from) * f64::from(step) / 8.0;
+            self.mouse("mouseMoved", (between(from.0, to.0), between(from.1, to.1)), 1).await;
+        }
+        self.mouse("mouseReleased", to, 0).await;
+    }
+
+    async fn mouse(&self, kind: &str, (x, y): (f64, f64), pressed: u32) {
+        let parameters = json!({
+            "type": kind, "x": x, "y": y, "button": "left", "buttons": pressed, "clickCount": 1,
+        });
+        self.devtools("Input.dispatchMouseEvent", parameters).await;
     }
 
     /// Clicks on what leads to another page (or to the same one anew), and waits until that is there.
