@@ -204,7 +204,7 @@ impl Config {
                 "certificate and key belong together; give both, or neither for a self-signed one",
             ));
         }
-        let is_named = |base_url: &BaseUrl| base_url.host().parse::<std::net::IpAddr>().is_err();
+        let is_named = |base_url: &BaseUrl| base_url.host().parse::<IpAddr>().is_err();
         if self.settings.methods.passkeys && !self.base_url.as_ref().is_none_or(is_named) {
             let text = "true, but they need a host name in base_url, not an address";
             faults.push(Fault::new("settings.methods.passkeys", text));
