@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     account::LogonName,
+    clock::Timestamp,
     field::Problems,
     refusal::Refusal,
     secret::SecretText,
@@ -257,6 +260,40 @@ pub enum Fate {
     Skipped(Reason),
     /// It can't be imported.
     Refused(Reason),
+}
+
+/// The last import in numbers: what is known of it when its lines are forgotten.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// The name of who imported.
+    pub by: String,
+    /// When it ended, or began if no end was written down.
+    pub at: Timestamp,
+    /// How it ended.
+    pub ending: Ending,
+    /// Lines with which someone was enrolled.
+    pub created: usize,
+    /// Lines with which an enrollment was replaced.
+    pub replaced: usize,
+    /// Lines that were not done.
+    pub left: usize,
+    /// Lines that could not be imported.
+    pub refused: usize,
+    /// Lines of people who keep what they have.
+    pub skipped: usize,
+}
+
+/// How an import ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Ending {
+    /// It has begun, and no end of it was written down: the numbers are those of the beginning.
+    Open,
+    /// All lines were done.
+    Finished,
+    /// It was broken off, by an administrator or with the program.
+    Cancelled,
+    /// It had stopped, and nobody let it go on.
+    Dropped,
 }
 
 #[cfg(test)]

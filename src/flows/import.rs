@@ -30,7 +30,7 @@ use crate::{
         enrollment::{Enrollment, Question, Stamp},
         field::{Field, Problem, Problems},
         flow::Kind,
-        import::{Fate, Reason, Roster, Row, shown},
+        import::{Ending, Fate, Reason, Roster, Row, Summary, shown},
         lockout::{Subject, Tally},
         secret::SecretText,
     },
@@ -141,6 +141,8 @@ struct Import {
     options: Options,
     phase: Phase,
     has_begun: bool,
+    /// As which it was last written down.
+    kept: Option<Ending>,
     has_mobile: bool,
     /// Since when it waits for a decision.
     waits_since: Timestamp,
@@ -152,6 +154,15 @@ struct Import {
 }
 
 impl Import {
+    fn ending(&self) -> Ending {
+        match self.phase {
+            Phase::Finished => Ending::Finished,
+            Phase::Cancelled => Ending::Cancelled,
+            Phase::Dropped => Ending::Dropped,
+            _ => Ending::Open,
+        }
+    }
+
     /// Ends it: what is left of the table is wiped, and how far it came is told.
     fn end(&mut self, phase: Phase) {
         for entry in &mut self.entries {
@@ -256,6 +267,7 @@ impl Desk {
             options,
             phase: Phase::Checking,
             has_begun: false,
+            kept: None,
             has_mobile: roster.has_mobile,
             waits_since: now,
             next: 0,
@@ -294,6 +306,7 @@ impl Desk {
         match desk.as_mut() {
             Some(import) if import.has_begun && !import.phase.is_over() => {
                 import.end(Phase::Cancelled);
+                self.begun.notify_one();
             }
             _ => *desk = None,
         }
@@ -318,6 +331,37 @@ impl Desk {
     /// Waits until there is something to do.
     pub async fn has_work(&self) {
         self.begun.notified().await;
+    }
+
+    /// What is to be written down of it: that it has begun, and how it has ended.
+    fn summary(&self, now: Timestamp) -> Option<(u64, Summary)> {
+        let desk = self.lock();
+        let import = desk.as_ref().filter(|import| import.has_begun)?;
+        let ending = import.ending();
+        if import.kept == Some(ending) {
+            return None;
+        }
+        let count = |is_one: fn(&Fate) -> bool| {
+            import.entries.iter().filter(|entry| is_one(&entry.line.fate)).count()
+        };
+        let summary = Summary {
+            by: import.importer.name.clone(),
+            at: now,
+            ending,
+            created: count(|fate| *fate == Fate::Done(false)),
+            replaced: count(|fate| *fate == Fate::Done(true)),
+            left: count(|fate| matches!(fate, Fate::Unseen | Fate::Good(_))),
+            refused: count(|fate| matches!(fate, Fate::Refused(_))),
+            skipped: count(|fate| matches!(fate, Fate::Skipped(_))),
+        };
+        Some((import.number, summary))
+    }
+
+    /// That was written down.
+    fn is_kept(&self, number: u64, ending: Ending) {
+        if let Some(import) = self.lock().as_mut().filter(|import| import.number == number) {
+            import.kept = Some(ending);
+        }
     }
 
     /// The next line, or the end of the phase.
@@ -391,9 +435,29 @@ impl Desk {
     }
 }
 
+/// Writes down that an import has begun, or how it has ended, in numbers: they outlast the program.
+pub async fn keep(services: &Services) {
+    let Some((number, summary)) = services.import.summary(services.now()) else { return };
+    match services.store.batch().put(&(), &summary).commit().await {
+        Ok(()) => services.import.is_kept(number, summary.ending),
+        Err(error) => tracing::warn!(%error, "how an import stands could not be written down"),
+    }
+}
+
+/// The last import that was begun.
+pub async fn last(services: &Services) -> Result<Option<Summary>, Error> {
+    Ok(services.store.find::<Summary>(&()).await?.map(Found::into_inner))
+}
+
 /// Works at the import that there is, line by line, until nothing is left to do before an administrator decides.
 pub async fn work(services: &Services, stop: &CancellationToken) {
     services.import.expire(services.now());
+    keep(services).await;
+    work_off(services, stop).await;
+    keep(services).await;
+}
+
+async fn work_off(services: &Services, stop: &CancellationToken) {
     let mut looked_at = None;
     while !stop.is_cancelled() {
         let Some(task) = services.import.next(services.now()) else { return };

@@ -16,7 +16,10 @@ pub(super) async fn run(services: &Services, shutdown: &CancellationToken) {
         tokio::select! {
             () = services.import.has_work() => {}
             () = tokio::time::sleep(LOOK) => {}
-            () = shutdown.cancelled() => return services.import.close(),
+            () = shutdown.cancelled() => {
+                services.import.close();
+                return import::keep(services).await;
+            }
         }
     }
 }

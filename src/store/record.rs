@@ -13,6 +13,7 @@ use crate::domain::{
     enrollment::Enrollment,
     flow::Flow,
     flow::Kind,
+    import::Summary,
     lockout::Subject,
     lockout::Tally,
     message::Errand,
@@ -198,6 +199,14 @@ impl Kept for SettingsVersion {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'v']
+    }
+}
+
+impl Kept for Summary {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'i']
     }
 }
 

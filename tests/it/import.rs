@@ -354,7 +354,8 @@ async fn it_stops_where_something_below_is_in_trouble_and_goes_on() {
     is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "are being checked");
     works(&app).await;
     visitor.open(PATH).await;
-    app.store_behaves(StoreMood::ReadOnlyAfter(2));
+    // That it has begun is written down first.
+    app.store_behaves(StoreMood::ReadOnlyAfter(3));
     is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
     works(&app).await;
     let page = visitor.open(PATH).await;
@@ -393,6 +394,45 @@ async fn it_ends_with_the_membership_or_the_second_factor_of_who_began_it() {
         assert_eq!(phase, import::Phase::Cancelled);
         assert!(app.enrollment(&app.account("alice").await.key).await.is_none());
     }
+}
+
+#[tokio::test]
+async fn what_the_last_import_did_is_still_told_after_a_restart() {
+    let app = TestApp::new().start().await;
+    let mut visitor = signed_in(&app).await;
+    assert!(!visitor.open(PATH).await.text().contains("The last import"));
+    checks(&app, &mut visitor, &table(&[line("alice"), line("bob"), line("nobody")]), &[]).await;
+    imports(&app, &mut visitor).await;
+    app.restart().await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "The table, as a file");
+    is_at(&page, 200, "The import by root is finished.");
+    assert!(page.text().contains("Enrolled 2") && page.text().contains("Refused 1"), "{}", page.text());
+    // Nothing but numbers is kept.
+    assert!(!page.text().contains("alice"), "{}", page.text());
+
+    // A check alone is no import, and changes nothing about that.
+    checks(&app, &mut visitor, &table(&[line("erin")]), &[]).await;
+    sends(&mut visitor, PATH, &[("action", "cancel")]).await;
+    works(&app).await;
+    is_at(&visitor.open(PATH).await, 200, "Enrolled 2");
+    // One that is under way when the program is asked to stop ends with it.
+    checks(&app, &mut visitor, &table(&[line("erin")]), &[]).await;
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+    app.run_jobs().await;
+    app.restart().await;
+    let page = visitor.open(PATH).await;
+    is_at(&page, 200, "was broken off");
+    assert!(page.text().contains("Not done 1"), "{}", page.text());
+    // One that ends with a crash is known to have been there.
+    checks(&app, &mut visitor, &table(&[line("erin")]), &[]).await;
+    app.store_behaves(StoreMood::ReadOnly);
+    is_at(&sends(&mut visitor, PATH, &[("action", "import")]).await, 200, "is under way");
+    works(&app).await;
+    app.store_behaves(StoreMood::Well);
+    works(&app).await;
+    app.crash().await;
+    is_at(&visitor.open(PATH).await, 200, "was interrupted");
 }
 
 #[tokio::test]
@@ -576,7 +616,7 @@ async fn nothing_of_the_answers_is_logged() {
     let mut visitor = signed_in(&app).await;
     uploads(&mut visitor, table(&[line("alice")]) + "\"", &[]).await;
     checks(&app, &mut visitor, &table(&[line("alice"), line("bob"), line("nobody")]), &[]).await;
-    app.store_behaves(StoreMood::ReadOnlyAfter(1));
+    app.store_behaves(StoreMood::ReadOnlyAfter(2));
     sends(&mut visitor, PATH, &[("action", "import")]).await;
     works(&app).await;
     app.store_behaves(StoreMood::Well);

@@ -7,17 +7,17 @@ use poem::{
 };
 use serde::Serialize;
 
-use super::{Page, Panel, Seat, draw, proof, redirect};
+use super::{Page, Panel, Seat, draw, minute, proof, redirect};
 use crate::{
     domain::{
         admin::Role,
         field::Problems,
-        import::{self as table, Fate, Fault, MAXIMUM_BYTES, Reason},
+        import::{self as table, Ending, Fate, Fault, MAXIMUM_BYTES, Reason, Summary},
         sheet,
     },
     flows::{
         Error,
-        import::{Denied, Importer, Line, Options, Phase, View},
+        import::{self, Denied, Importer, Line, Options, Phase, View},
     },
     web::{form::Form, user::page},
 };
@@ -52,9 +52,44 @@ struct Words {
     total: usize,
     counts: Vec<(&'static str, usize)>,
     lines: Vec<LineWords>,
+    /// The import before, if there is none now.
+    last: Option<LastWords>,
     /// Where other lines are: the addresses of the pages before and behind.
     before: String,
     behind: String,
+}
+
+/// An import of which only the numbers are left.
+#[derive(Serialize)]
+struct LastWords {
+    step: &'static str,
+    by: String,
+    at: String,
+    counts: Vec<(&'static str, usize)>,
+}
+
+impl From<Summary> for LastWords {
+    fn from(last: Summary) -> Self {
+        let counts = [
+            ("created", last.created),
+            ("replaced", last.replaced),
+            ("left", last.left),
+            ("refused", last.refused),
+            ("skipped", last.skipped),
+        ];
+        let is_open = last.ending == Ending::Open;
+        Self {
+            step: match last.ending {
+                Ending::Open => "interrupted",
+                Ending::Finished => "finished",
+                Ending::Cancelled => "cancelled",
+                Ending::Dropped => "dropped",
+            },
+            by: last.by,
+            at: minute(last.at),
+            counts: counts.into_iter().filter(|(_, count)| !is_open && *count > 0).collect(),
+        }
+    }
 }
 
 /// The check boxes, as they are drawn again.
@@ -168,6 +203,7 @@ impl Words {
                     text: words(seat, line, view.has_begun),
                 })
                 .collect(),
+            last: None,
             before: if from > 0 { at(from.saturating_sub(PAGE)) } else { String::new() },
             behind: if from + PAGE < total { at(from + PAGE) } else { String::new() },
         }
@@ -183,6 +219,15 @@ struct Refused {
 }
 
 fn draw_page(seat: &Seat<'_>, refused: Option<&Refused>, status: StatusCode) -> Response {
+    draw_with(seat, refused, None, status)
+}
+
+fn draw_with(
+    seat: &Seat<'_>,
+    refused: Option<&Refused>,
+    last: Option<Summary>,
+    status: StatusCode,
+) -> Response {
     let services = &seat.site.services;
     let view = services.import.view(services.now());
     // Where a table is taken, or can be imported, the proof has to be fresh; to look on, or to break off, it has not.
@@ -203,6 +248,7 @@ fn draw_page(seat: &Seat<'_>, refused: Option<&Refused>, status: StatusCode) -> 
         Some(view) => Words::of(seat, view),
         None => Words {
             step: "start",
+            last: last.map(LastWords::from),
             options: refused.map(|refused| refused.options).unwrap_or_default().into(),
             ..Words::default()
         },
@@ -298,7 +344,8 @@ impl Page for Import {
     }
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
-        Ok(draw_page(&seat, None, StatusCode::OK))
+        let last = import::last(&seat.site.services).await?;
+        Ok(draw_with(&seat, None, last, StatusCode::OK))
     }
 
     async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
