@@ -45,6 +45,7 @@ use crate::{
     settings::{DomainSettings, Settings, Transport, layers},
     store::{
         Store,
+        audit::Head,
         engine::{Options, SledEngine},
         keyring::Keyring,
     },
@@ -57,6 +58,8 @@ use crate::{
 
 /// How often certificate files are looked at.
 const WATCH: Duration = Duration::from_secs(5);
+/// How often the end of the audit log is noted.
+const NOTE: Duration = Duration::from_secs(5);
 /// Hashes that may wait for a place.
 const HASH_QUEUE: usize = 256;
 
@@ -88,6 +91,7 @@ pub struct App {
     plain: Option<Listener>,
     base_url: BaseUrl,
     data: PathBuf,
+    head: PathBuf,
 }
 
 /// The directories of the configured domains.
@@ -181,6 +185,7 @@ impl App {
         make_folder(&config.data)?;
         let store = open_store(config).await?;
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
+        store.keep_log(&keys.audit).await.map_err(|e| Error(format!("the audit log: {e}")))?;
         let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let notifier = if is_demo {
@@ -206,7 +211,8 @@ impl App {
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
         prepare_demo(&services, changes).await?;
-        note_start(&services).await;
+        let is_shorter = !holds_noted(&config.head_path(), &services.store).await;
+        note_start(&services, is_shorter).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];
         names.extend(config.extra_hosts.iter().cloned());
@@ -241,7 +247,15 @@ impl App {
             began_at,
             demo: is_demo,
         });
-        Ok(Self { site, certificates, secure, plain, base_url, data: config.data.clone() })
+        Ok(Self {
+            site,
+            certificates,
+            secure,
+            plain,
+            base_url,
+            data: config.data.clone(),
+            head: config.head_path(),
+        })
     }
 
     /// Where it listens for HTTPS.
@@ -291,7 +305,8 @@ impl App {
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, reload, links);
+        let head = note_head(&self.head, &self.site.services.store, shutdown.clone());
+        tokio::join!(watch, jobs, redirect, pages, reload, links, head);
     }
 }
 
@@ -333,15 +348,15 @@ fn close_off() {
 }
 
 /// The first line of this run in the audit log.
-async fn note_start(services: &Services) {
+async fn note_start(services: &Services, is_shorter: bool) {
     let event = Event {
         at: services.clock.now(),
-        outcome: Outcome::Success,
+        outcome: if is_shorter { Outcome::Failure } else { Outcome::Success },
         source: "program".into(),
         user: String::new(),
         domain: String::new(),
         action: Action::Start,
-        detail: env!("CARGO_PKG_VERSION").into(),
+        detail: if is_shorter { "audit log shortened".into() } else { env!("CARGO_PKG_VERSION").into() },
         source_ip: None,
         source_user: None,
         account: None,
@@ -372,6 +387,65 @@ fn limits(config: &Config) -> Limits {
         age: Duration::from_secs(connections.age_seconds),
         ..Limits::default()
     }
+}
+
+/// Whether the audit log still has the end that was noted when the program ran before. If it has not, that is told in
+/// the log and in the first event of this run: the note itself will be overwritten.
+async fn holds_noted(file: &Path, store: &Store) -> bool {
+    let noted = fs::read_to_string(file).ok().and_then(|text| Head::parse(&text));
+    let Some(noted) = noted else { return true };
+    match store.holds(noted).await {
+        Ok(true) => true,
+        Ok(false) => {
+            tracing::error!(
+                event = noted.number,
+                "the audit log is not the one whose end was noted in {}: events were taken out, or an older data folder \
+                 was put in its place",
+                file.display()
+            );
+            false
+        }
+        Err(error) => {
+            tracing::error!(%error, "the end of the audit log can't be compared with what was noted");
+            true
+        }
+    }
+}
+
+/// Notes the end of the audit log in a file outside the database, so that it is seen if the log is ever shorter.
+async fn note_head(file: &Path, store: &Store, shutdown: CancellationToken) {
+    let (mut noted, mut told) = (None, false);
+    loop {
+        let is_last = shutdown.run_until_cancelled(tokio::time::sleep(NOTE)).await.is_none();
+        // While the store can't be read nothing was written to it.
+        if let Ok(Some(head)) = store.head().await
+            && noted != Some(head)
+        {
+            let (shown, file) = (file, file.to_owned());
+            match tokio::task::spawn_blocking(move || write_whole(&file, &head.to_string())).await {
+                Ok(Ok(())) => noted = Some(head),
+                Ok(Err(error)) if !told => {
+                    told = true;
+                    tracing::warn!(%error, file = %shown.display(), "the end of the audit log can't be noted");
+                }
+                Ok(Err(_)) => {}
+                Err(error) => tracing::error!(%error, "noting the end of the audit log broke off"),
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Replaces a small file in one step.
+fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut new, text.as_bytes())?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    fs::File::open(folder)?.sync_all()
 }
 
 /// SIGHUP reads the certificate files again.

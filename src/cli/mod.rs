@@ -1,16 +1,21 @@
 //! The commands.
 
 mod admin;
+mod audit;
 mod check;
 mod demo;
 mod serve;
 mod settings;
 
-use std::{io::Write as _, path::PathBuf};
+use std::{io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::{
+    app,
+    config::{self, Config},
+    store::Store,
+};
 
 /// Self-service password appliance for Active Directory.
 #[derive(Debug, Parser)]
@@ -30,6 +35,8 @@ enum Command {
     Check(ConfigArguments),
     /// Look after the admin panel from the console.
     Admin(admin::AdminArguments),
+    /// Look after the audit log.
+    Audit(audit::AuditArguments),
     /// Look at what was changed in the admin panel, and take it back.
     Settings(settings::SettingsArguments),
 }
@@ -59,6 +66,17 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Opens the store as the one whose it is: files of root's in it would be out of the server's reach.
+async fn open_store(config: &Config) -> Result<Store, Failure> {
+    let fails = |e: std::io::Error| Failure(format!("the data folder {}: {e}", config.data.display()));
+    let owner = std::fs::metadata(&config.data).map_err(fails)?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        let text = format!("run it as the user the data folder belongs to (its number is {owner})");
+        return Err(Failure(text));
+    }
+    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
+}
+
 /// Carries a command out; true if all was well.
 pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
     match arguments.command {
@@ -66,6 +84,7 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
+        Command::Audit(arguments) => audit::run(&arguments).await,
         Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
     }
 }

@@ -1,18 +1,15 @@
 //! `regain settings`: what was changed in the panel, for when the program doesn't start with it.
 
-use std::{convert::Infallible, os::unix::fs::MetadataExt as _};
+use std::convert::Infallible;
 
 use clap::{Args, Subcommand};
 use toml::Table;
 
-use super::{ConfigArguments, Failure, say};
+use super::{ConfigArguments, Failure, open_store, say};
 use crate::{
-    app,
-    config::Config,
     domain::clock::{Clock as _, SystemClock},
     flows::change_settings,
     settings::{Settings, layers},
-    store::Store,
 };
 
 #[derive(Debug, Args)]
@@ -40,7 +37,7 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
     let fails = |error: &dyn std::fmt::Display| Failure(error.to_string());
     match &arguments.command {
         Command::Show(config) => {
-            let store = open(&config.load()?).await?;
+            let store = open_store(&config.load()?).await?;
             let (_, mut changed) = change_settings::load_sealed(&store).await.map_err(|e| fails(&e))?;
             hide_secrets(&mut changed);
             let text = toml::to_string(&changed).map_err(|e| fails(&e))?;
@@ -48,7 +45,7 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         }
         Command::Reset { config, keys } => {
             let config = config.load()?;
-            let store = open(&config).await?;
+            let store = open_store(&config).await?;
             let (_, before) = change_settings::load_sealed(&store).await.map_err(|e| fails(&e))?;
             // One of an older version may be there without being known any more.
             let is_none =
@@ -81,15 +78,4 @@ fn hide_secrets(table: &mut Table) {
         "(secret)".clone_into(secret);
         Ok::<(), Infallible>(())
     });
-}
-
-/// Opens the store as the one whose it is: files of root's in it would be out of the server's reach.
-async fn open(config: &Config) -> Result<Store, Failure> {
-    let fails = |e: std::io::Error| Failure(format!("the data folder {}: {e}", config.data.display()));
-    let owner = std::fs::metadata(&config.data).map_err(fails)?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
-        let text = format!("run it as the user the data folder belongs to (its number is {owner})");
-        return Err(Failure(text));
-    }
-    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
 }

@@ -241,6 +241,11 @@ impl Config {
         self.secret_file.clone().unwrap_or_else(|| self.data.join("secret.key"))
     }
 
+    /// Where the end of the audit log is noted: beside the secret, which should not be with the data.
+    pub fn head_path(&self) -> PathBuf {
+        self.secret_path().with_file_name("audit.head")
+    }
+
     /// The file that is used when none is named, if it exists.
     pub fn usual_path() -> Option<PathBuf> {
         ["/etc/regain/config.toml", "config.toml"].into_iter().map(PathBuf::from).find(|path| path.exists())

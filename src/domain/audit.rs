@@ -18,6 +18,11 @@ pub enum Outcome {
     Intent,
 }
 
+impl Outcome {
+    /// All of them, in the order of their numbers in the store: new ones go to the end.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Intent];
+}
+
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +51,24 @@ pub enum Action {
     Setting,
     /// The program started.
     Start,
+}
+
+impl Action {
+    /// All of them, in the order of their numbers in the store: new ones go to the end.
+    pub const ALL: [Self; 12] = [
+        Self::Enroll,
+        Self::Reset,
+        Self::Unlock,
+        Self::Change,
+        Self::Lockout,
+        Self::Methods,
+        Self::CodeSent,
+        Self::Message,
+        Self::SignIn,
+        Self::Access,
+        Self::Setting,
+        Self::Start,
+    ];
 }
 
 /// One event: the columns of the audit log.

@@ -3,6 +3,7 @@
 //!
 //! It must not know what the records are for.
 
+pub mod audit;
 pub mod engine;
 pub mod keyring;
 mod record;
@@ -83,23 +84,19 @@ impl<R> Deref for Found<R> {
 /// The store.
 pub struct Store {
     engine: Arc<dyn Engine>,
-    next_event: AtomicU64,
     next_errand: AtomicU64,
     /// Told when an errand was written.
     errands: Notify,
 }
 
 impl Store {
-    /// Takes an engine over and finds out where audit log and outbox go on.
+    /// Takes an engine over and finds out where the outbox goes on. Events can be written once the
+    /// log is open, too: [`Store::keep_log`].
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
-        let mut next = [0; 2];
-        for (space, next) in [Space::Audit, Space::Outbox].into_iter().zip(&mut next) {
-            let (from, to) = record::space_bounds(space);
-            let last = engine.scan(from, to, Direction::Backward, 1).await?;
-            *next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
-        }
-        let [next_event, next_errand] = next.map(AtomicU64::new);
-        Ok(Self { engine, next_event, next_errand, errands: Notify::new() })
+        let (from, to) = record::space_bounds(Space::Outbox);
+        let last = engine.scan(from, to, Direction::Backward, 1).await?;
+        let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
+        Ok(Self { engine, next_errand: AtomicU64::new(next), errands: Notify::new() })
     }
 
     /// The engine's condition in words, if it can't be written to.
@@ -147,13 +144,6 @@ impl Store {
                 return Ok(page);
             }
         }
-    }
-
-    /// The latest audit events, newest first.
-    pub async fn latest_events(&self, limit: usize) -> Result<Vec<Event>, Error> {
-        let (from, to) = record::space_bounds(Space::Audit);
-        let rows = self.engine.scan(from, to, Direction::Backward, limit).await?;
-        rows.iter().map(|(_, raw)| record::decode(raw)).collect()
     }
 
     /// Waits until something that is yet to be told was written.
@@ -229,11 +219,7 @@ impl Batch<'_> {
 
     /// An event of the audit log.
     pub fn event(mut self, event: &Event) -> Self {
-        let number = self.store.next_event.fetch_add(1, Ordering::Relaxed);
-        match record::encode(event) {
-            Ok(raw) => self.writes = self.writes.put(record::numbered_key(Space::Audit, number), raw),
-            Err(error) => self.fault = Some(error),
-        }
+        self.writes = self.writes.append(audit::bytes_of(event));
         self
     }
 

@@ -55,7 +55,7 @@ pub enum Space {
 }
 
 impl Space {
-    const fn letter(self) -> u8 {
+    pub(super) const fn letter(self) -> u8 {
         match self {
             Self::Audit => b'a',
             Self::Enrollments => b'e',
@@ -311,6 +311,11 @@ fn key_of(space: Space, tag: u8, domain: &str, identity: &[u8; 16]) -> Vec<u8> {
     bytes.push(0);
     bytes.extend(identity);
     bytes
+}
+
+/// Whether a record is one of JSON, as all are but those of the audit log; once those were, too.
+pub(super) fn is_plain(record: &[u8]) -> bool {
+    record.first() == Some(&VERSION)
 }
 
 pub(super) fn space_bounds(space: Space) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {

@@ -46,7 +46,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("rcgen", &["tls/"]),
     ("webauthn_rs_core", &["passkeys.rs"]),
     ("qrcode", &["web/user/methods.rs"]),
-    ("data_encoding", &["domain/totp.rs", "testing/device.rs"]),
+    ("data_encoding", &["domain/totp.rs", "store/audit/", "testing/device.rs"]),
     ("tokio_rustls", &["tls/", "notify/sms.rs"]),
     // The settings ask it only what a server's name may look like.
     ("rustls", &["tls/", "directory/active_directory/", "notify/", "settings/form.rs"]),
