@@ -10,6 +10,7 @@ use crate::{
     domain::clock::{Clock as _, SystemClock},
     flows::change_settings,
     settings::{Settings, layers},
+    store::keyring::Keyring,
 };
 
 #[derive(Debug, Args)]
@@ -46,6 +47,8 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         Command::Reset { config, keys } => {
             let config = config.load()?;
             let store = open_store(&config).await?;
+            let keyring = Keyring::open(&config.secret_path(), &store).await.map_err(|e| fails(&e))?;
+            store.keep_log(&keyring.audit).await.map_err(|e| fails(&e))?;
             let (_, before) = change_settings::load_sealed(&store).await.map_err(|e| fails(&e))?;
             // One of an older version may be there without being known any more.
             let is_none =
