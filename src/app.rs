@@ -185,7 +185,10 @@ impl App {
         make_folder(&config.data)?;
         let store = open_store(config).await?;
         let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
-        store.keep_log(&keys.audit).await.map_err(|e| Error(format!("the audit log: {e}")))?;
+        store
+            .keep_log(&keys.audit, config.head_path().exists())
+            .await
+            .map_err(|e| Error(format!("the audit log: {e}")))?;
         let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let notifier = if is_demo {
@@ -414,13 +417,14 @@ async fn holds_noted(file: &Path, store: &Store) -> bool {
 
 /// Notes the end of the audit log in a file outside the database, so that it is seen if the log is ever shorter.
 async fn note_head(file: &Path, store: &Store, shutdown: CancellationToken) {
-    let (mut noted, mut told) = (None, false);
+    let (mut noted, mut seen, mut told) = (None, None, false);
     loop {
         let is_last = shutdown.run_until_cancelled(tokio::time::sleep(NOTE)).await.is_none();
-        // While the store can't be read nothing was written to it.
-        if let Ok(Some(head)) = store.head().await
-            && noted != Some(head)
-        {
+        // While the store can't be used its end is not known.
+        let found = if store.trouble().is_none() { store.head().await.ok().flatten() } else { None };
+        // What can be read may not be durable yet, and a power cut take it back: what was there a round ago is.
+        let durable = if is_last { found } else { std::mem::replace(&mut seen, found) };
+        if let Some(head) = durable.filter(|head| noted != Some(*head)) {
             let (shown, file) = (file, file.to_owned());
             match tokio::task::spawn_blocking(move || write_whole(&file, &head.to_string())).await {
                 Ok(Ok(())) => noted = Some(head),

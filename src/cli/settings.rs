@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
             let config = config.load()?;
             let store = open_store(&config).await?;
             let keyring = Keyring::open(&config.secret_path(), &store).await.map_err(|e| fails(&e))?;
-            store.keep_log(&keyring.audit).await.map_err(|e| fails(&e))?;
+            store.keep_log(&keyring.audit, config.head_path().exists()).await.map_err(|e| fails(&e))?;
             let (_, before) = change_settings::load_sealed(&store).await.map_err(|e| fails(&e))?;
             // One of an older version may be there without being known any more.
             let is_none =

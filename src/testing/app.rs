@@ -194,7 +194,7 @@ impl TestApp {
         let engine = MoodyEngine::new(engine.await.unwrap().unwrap(), Arc::clone(&self.shared.store_mood));
         let store = Store::open(Arc::new(engine)).await.unwrap();
         let keys = Keyring::open(&self.folder().join("secret"), &store).await.unwrap();
-        store.keep_log(&keys.audit).await.unwrap();
+        store.keep_log(&keys.audit, false).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
         let renderer = Arc::new(Renderer::new().unwrap());
         let services = Services {

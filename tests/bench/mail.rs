@@ -47,7 +47,7 @@ async fn store(data: &Path) -> (Store, Keyring) {
     let engine = SledEngine::open(data, &Options::default()).unwrap();
     let store = Store::open(Arc::new(engine)).await.unwrap();
     let keys = Keyring::open(&data.join("secret.key"), &store).await.unwrap();
-    store.keep_log(&keys.audit).await.unwrap();
+    store.keep_log(&keys.audit, false).await.unwrap();
     (store, keys)
 }
 

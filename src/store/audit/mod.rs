@@ -90,9 +90,12 @@ impl Walk<'_> {
 
 impl Store {
     /// Opens the log under its key: from now on events can be written. What an older program left unsealed is sealed
-    /// first.
-    pub async fn keep_log(&self, key: &Key) -> Result<(), Error> {
-        self.seal_older(key).await?;
+    /// first, but only as long as nothing `was_sealed` before: afterwards an event without a seal is a forged one, and
+    /// stays without, for all to see who verify the log.
+    pub async fn keep_log(&self, key: &Key, was_sealed: bool) -> Result<(), Error> {
+        if !was_sealed {
+            self.seal_older(key).await?;
+        }
         let key = Key::new(*key.reveal());
         let link = move |number, before: Option<&[u8]>, bytes: &[u8]| {
             // One that can't be read has no seal; that it can't is found where the log is verified.
@@ -157,7 +160,8 @@ impl Store {
     pub async fn holds(&self, noted: Head) -> Result<bool, Error> {
         let found = self.engine.find(&record::numbered_key(Space::Audit, noted.number)).await?;
         Ok(match found {
-            Some(record) => entry::parts(&record)?.0 == noted.seal,
+            // One that can't be read is not the one that was there.
+            Some(record) => entry::parts(&record).is_ok_and(|(seal, _)| seal == noted.seal),
             None => false,
         })
     }
@@ -217,10 +221,14 @@ mod tests {
     }
 
     async fn open(folder: &std::path::Path) -> (Arc<dyn Engine>, Store) {
+        reopen(folder, false).await
+    }
+
+    async fn reopen(folder: &std::path::Path, was_sealed: bool) -> (Arc<dyn Engine>, Store) {
         let options = Options { cache: 1 << 20, reserve: 0, least_free: 0 };
         let engine: Arc<dyn Engine> = Arc::new(SledEngine::open(folder, &options).unwrap());
         let store = Store::open(Arc::clone(&engine)).await.unwrap();
-        store.keep_log(&key()).await.unwrap();
+        store.keep_log(&key(), was_sealed).await.unwrap();
         (engine, store)
     }
 
@@ -327,5 +335,20 @@ mod tests {
         assert_eq!(events, (0..4).map(entry::tests::sample).collect::<Vec<_>>());
         store.batch().event(&entry::tests::sample(4)).commit().await.unwrap();
         assert_eq!(broken(&store, None).await, None);
+    }
+
+    #[tokio::test]
+    async fn an_event_without_a_seal_is_not_sealed_for_who_forged_it() {
+        for number in [3, 5, 6] {
+            let (folder, engine, store) = with_events(5).await;
+            let head = store.head().await.unwrap().unwrap();
+            let forged = record::encode(&entry::tests::sample(9)).unwrap();
+            engine.commit(Batch::new().put(at(number), forged)).await.unwrap();
+            drop((engine, store));
+            let (_engine, store) = reopen(folder.path(), true).await;
+            store.batch().event(&entry::tests::sample(6)).commit().await.unwrap();
+            assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(number));
+            assert_eq!(store.holds(head).await.unwrap(), number != 5, "event {number}");
+        }
     }
 }

@@ -243,6 +243,10 @@ impl Engine for SledEngine {
                 return Err(Error::TooLarge(key.len().max(value)));
             }
         }
+        // Its record has a seal besides.
+        if let Some(entry) = batch.appended.iter().find(|entry| entry.len() + 256 > MAXIMUM_VALUE) {
+            return Err(Error::TooLarge(entry.len()));
+        }
         if !batch.appended.is_empty() && self.shared.log.get().is_none() {
             return Err(Error::Unavailable("the log is not named yet".into()));
         }
