@@ -13,6 +13,7 @@ pub mod code;
 pub mod contact;
 pub mod enrollment;
 pub mod field;
+pub mod filter;
 pub mod finding;
 pub mod flow;
 pub mod import;
