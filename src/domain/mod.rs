@@ -29,3 +29,4 @@ pub mod set_up;
 pub mod sheet;
 pub mod slow_hash;
 pub mod totp;
+pub mod user;

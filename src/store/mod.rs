@@ -8,6 +8,7 @@ pub mod engine;
 pub mod keyring;
 mod record;
 pub mod seal;
+pub mod users;
 
 use std::{
     ops::{Bound, Deref},

@@ -4,12 +4,14 @@
 //! It must not know which tables there are, nor where their rows are kept.
 
 mod pattern;
+mod search;
 mod span;
 mod text;
 
 use std::fmt::Debug;
 
 pub use pattern::Pattern;
+pub use search::{Cell, Found, Page, Place, Row, Search};
 pub use span::{DAY, Span, date_of, day_of, parse_time, start_of};
 pub use text::Wrong;
 
@@ -132,8 +134,7 @@ impl Test {
     pub fn passes_text(&self, text: Option<&str>) -> bool {
         let text = text.filter(|text| !text.is_empty());
         match (self, text) {
-            (Self::Empty | Self::Unlike(_), None) => true,
-            (Self::Given, Some(_)) => true,
+            (Self::Empty | Self::Unlike(_), None) | (Self::Given, Some(_)) => true,
             (Self::Like(pattern), Some(text)) => pattern.fits(text),
             (Self::Unlike(pattern), Some(text)) => !pattern.fits(text),
             (Self::In(words), Some(text)) => {
@@ -225,7 +226,7 @@ pub(crate) mod tests {
             (Test::Given, false),
         ] {
             assert_eq!(test.passes_text(None), passes, "{test:?}");
-            assert_eq!(test.passes_text(Option::Some("")), passes, "{test:?}");
+            assert_eq!(test.passes_text(Some("")), passes, "{test:?}");
         }
         assert!(Test::Empty.passes_time(None) && !Test::From(Timestamp::from_millis(0)).passes_time(None));
     }
@@ -236,7 +237,7 @@ pub(crate) mod tests {
         let today = Filter::Is(Some::At, Test::Within(Span::Today)).at(now);
         let passes = |text: &str| {
             let time = parse_time(text).unwrap();
-            today.passes(&mut |_, test: &Test| test.passes_time(Option::Some(time)))
+            today.passes(&mut |_, test: &Test| test.passes_time(Some(time)))
         };
         assert!(passes("2026-11-25T00:00:00Z") && passes("2026-11-25T23:59:59.999Z"));
         assert!(!passes("2026-11-24T23:59:59.999Z") && !passes("2026-11-26"));

@@ -107,7 +107,7 @@ impl Part {
                 let mut rest = text.chars();
                 let fits =
                     signs.iter().all(|sign| rest.next().is_some_and(|it| sign.is_none_or(|s| s == it)));
-                fits.then(|| rest.as_str())
+                fits.then_some(rest.as_str())
             }
         }
     }

@@ -10,6 +10,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Column, Filter, Pattern, Span, Test, parse_time};
+use crate::domain::clock::Timestamp;
 
 /// The most characters of a filter.
 const LONGEST: usize = 4000;
@@ -180,7 +181,7 @@ impl Parser {
         if test.is_for(column.kind()) { Ok(test) } else { Err(wrong()) }
     }
 
-    fn time(&mut self) -> Result<crate::domain::clock::Timestamp, Wrong> {
+    fn time(&mut self) -> Result<Timestamp, Wrong> {
         let value = self.value()?;
         parse_time(&value).ok_or(Wrong::Time(value))
     }
@@ -275,8 +276,8 @@ impl fmt::Display for Test {
                 let values: Vec<_> = values.iter().map(|value| quoted(value)).collect();
                 write!(f, "in ({})", values.join(", "))
             }
-            Self::Before(time) => write!(f, "before {}", short(time)),
-            Self::From(time) => write!(f, "from {}", short(time)),
+            Self::Before(time) => write!(f, "before {}", short(*time)),
+            Self::From(time) => write!(f, "from {}", short(*time)),
             Self::Within(span) => write!(f, "within {}", span.as_str()),
             Self::Empty => f.write_str("empty"),
             Self::Given => f.write_str("given"),
@@ -285,7 +286,7 @@ impl fmt::Display for Test {
 }
 
 /// A time without what is zero at its end.
-fn short(time: &crate::domain::clock::Timestamp) -> String {
+fn short(time: Timestamp) -> String {
     let text = time.to_string();
     [("T00:00:00.000Z", ""), (":00.000Z", "Z"), (".000Z", "Z")]
         .into_iter()

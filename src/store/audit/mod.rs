@@ -5,6 +5,7 @@
 
 mod bytes;
 mod entry;
+mod search;
 
 use std::{fmt, sync::Arc};
 
@@ -16,6 +17,7 @@ use super::{
 use crate::domain::{audit::Event, secret::Key};
 use entry::NOTHING;
 pub use entry::Seal;
+pub use search::Counts;
 
 /// So many records are read or written at a time.
 const PAGE: usize = 500;
