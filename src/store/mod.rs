@@ -4,10 +4,12 @@
 //! It must not know what the records are for.
 
 pub mod audit;
+mod bytes;
 pub mod engine;
 pub mod keyring;
 mod record;
 pub mod seal;
+mod sheet;
 pub mod users;
 
 use std::{

@@ -5,10 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{
-    Error,
-    bytes::{Reader, Writer},
-};
+use super::Error;
 use crate::{
     domain::{
         account::ObjectGuid,
@@ -16,7 +13,10 @@ use crate::{
         clock::Timestamp,
         secret::Key,
     },
-    store::keyring::keyed_hash,
+    store::{
+        bytes::{Reader, Writer},
+        keyring::keyed_hash,
+    },
 };
 
 /// The version of an entry.

@@ -3,7 +3,6 @@
 //!
 //! It must not know what the events are of.
 
-mod bytes;
 mod entry;
 mod search;
 
