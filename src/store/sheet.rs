@@ -174,11 +174,6 @@ impl<'a> Values<'a> {
         self.words.get(at).copied().unwrap_or(Value::Nothing)
     }
 
-    /// What there is in any row, each word once.
-    pub fn words(&self) -> &[Value<'a>] {
-        &self.words
-    }
-
     fn select(&self, rows: usize, test: &Test) -> Rows {
         let passes: Vec<bool> = self.words.iter().map(|word| word.passes(test)).collect();
         let mut selected = Rows::NONE;
@@ -377,10 +372,11 @@ mod tests {
 
     fn lines(count: usize, names: usize) -> Vec<Line> {
         let line = |at: usize| Line {
-            name: (at % 5 != 0)
-                .then(|| if at % 7 == 0 { String::new() } else { format!("Näme{}", at % names) }),
-            account: (at % 3 != 0).then(|| [u8::try_from(at % 251).unwrap(); 16]),
-            at: (at % 4 != 0).then(|| Timestamp::from_millis(1_700_000_000_000 - 1000 * at as i64)),
+            name: (!at.is_multiple_of(5))
+                .then(|| if at.is_multiple_of(7) { String::new() } else { format!("Näme{}", at % names) }),
+            account: (!at.is_multiple_of(3)).then(|| [u8::try_from(at % 251).unwrap(); 16]),
+            at: (!at.is_multiple_of(4))
+                .then(|| Timestamp::from_millis(1_700_000_000_000 - 1000 * i64::try_from(at).unwrap())),
         };
         (0..count).map(line).collect()
     }
