@@ -77,11 +77,13 @@ pub enum Action {
     Setting,
     /// The program started.
     Start,
+    /// Events were dropped, as their time was over.
+    Retention,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -94,6 +96,7 @@ impl Action {
         Self::Access,
         Self::Setting,
         Self::Start,
+        Self::Retention,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -111,6 +114,7 @@ impl Action {
             Self::Access => "access",
             Self::Setting => "setting",
             Self::Start => "start",
+            Self::Retention => "retention",
         }
     }
 }

@@ -79,6 +79,7 @@ impl Topic {
             (_, Outcome::Intent)
             | (
                 Action::Start
+                | Action::Retention
                 | Action::Message
                 | Action::CodeSent
                 | Action::Setting

@@ -1,8 +1,10 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten, and answers where no questions are asked any more. What is yet to be told is sent, and people are reminded.
+//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed. What
+//! is yet to be told is sent, and people are reminded.
 
 mod answers;
 mod import;
+mod log;
 mod outbox;
 mod reminders;
 
@@ -37,6 +39,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         // Large, and seldom needed.
         Box::pin(import::run(&services, &shutdown)),
         reminders::run(&services, &shutdown),
+        log::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{
         audit::EventColumn,
-        filter::{Filter, Row as _, Search, Test, day_of},
+        filter::{Filter, Row as _, Search, Test, day_of, start_of},
     },
     store::{
         engine::{Engine, Options, SledEngine},
@@ -266,9 +266,10 @@ async fn events_whose_time_is_over_are_dropped_and_the_rest_can_still_be_verifie
     let noted = store.head().await.unwrap().unwrap();
     let old = Head { number: 3, seal: [1; 32] };
     let from = entry::tests::sample(1100).at;
-    assert_eq!(store.drop_events(&key(), from).await.unwrap(), 1024);
+    assert_eq!(store.drop_events(&key(), from).await.unwrap(), 1100);
     assert_eq!(store.drop_events(&key(), from).await.unwrap(), 0);
-    assert_eq!(store.events_after(0, 1).await.unwrap()[0].number, 1025);
+    let left = store.events_after(0, 1).await.unwrap();
+    assert_eq!((left[0].number, left[0].event.at), (1101, from));
     assert_eq!(broken(&store, Some(noted)).await, None);
     // What was noted of an event that is gone says nothing any more.
     assert!(store.holds(&key(), old).await.unwrap());
@@ -278,7 +279,7 @@ async fn events_whose_time_is_over_are_dropped_and_the_rest_can_still_be_verifie
     assert_eq!(broken(&store, Some(noted)).await, None);
     drop((engine, store));
     let (engine, store) = reopen(folder.path(), true).await;
-    assert_eq!(store.count_all_events().await.unwrap(), 3300 - 1024);
+    assert_eq!(store.count_all_events().await.unwrap(), 3300 - 1100);
     // Nobody drops more of them without the key.
     let start = store.log_start().await.unwrap().unwrap();
     let next = store.log.now()[0].clone();
@@ -292,6 +293,36 @@ async fn events_whose_time_is_over_are_dropped_and_the_rest_can_still_be_verifie
     // Nor does it help to take out the mark.
     engine.commit(Batch::new().remove(LogStart::key(&()))).await.unwrap();
     assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(1));
+}
+
+#[tokio::test]
+async fn the_first_of_a_few_events_are_dropped_but_never_the_last() {
+    let (folder, engine, store) = with_events(60).await;
+    assert_eq!(store.drop_events(&key(), entry::tests::sample(40).at).await.unwrap(), 40);
+    assert_eq!(broken(&store, None).await, None);
+    assert_eq!(store.drop_events(&key(), entry::tests::sample(90).at).await.unwrap(), 19);
+    assert_eq!(store.events_after(0, 9).await.unwrap().len(), 1);
+    drop((engine, store));
+    let (_engine, store) = reopen(folder.path(), true).await;
+    fill(&store, 60..1300).await;
+    while store.pack_log().await.unwrap() {}
+    assert_eq!(store.log.now().len(), 1);
+    assert_eq!(store.events_after(0, 1).await.unwrap()[0].number, 60);
+    assert_eq!(broken(&store, None).await, None);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_ahead_ends_nobody_s_days() {
+    let (_folder, _engine, store) = with_events(0).await;
+    let day = |day| start_of(20_000 + day);
+    for at in 0..30 {
+        store.batch().event(&Event { at: day(at), ..entry::tests::sample(at) }).commit().await.unwrap();
+    }
+    assert_eq!(store.end_of_days(20, day(29)).await.unwrap(), Some(day(9)));
+    // A year later by the clock, and one event since.
+    store.batch().event(&Event { at: day(395), ..entry::tests::sample(1) }).commit().await.unwrap();
+    assert_eq!(store.end_of_days(20, day(395)).await.unwrap(), Some(day(29)));
+    assert_eq!(store.end_of_days(365, day(395)).await.unwrap(), None);
 }
 
 #[tokio::test]
