@@ -34,6 +34,12 @@ pub enum Space {
     AuditHeaders,
     /// Bodies of the blocks.
     AuditBodies,
+    /// Headers of blocks of those who enrolled.
+    UserHeaders,
+    /// Bodies of the blocks.
+    UserBodies,
+    /// Marks of those of whom something was written since the blocks were.
+    UserMarks,
     /// Enrollments.
     Enrollments,
     /// Flows under way.
@@ -64,6 +70,9 @@ impl Space {
             Self::Audit => b'a',
             Self::AuditHeaders => b'h',
             Self::AuditBodies => b'b',
+            Self::UserHeaders => b'v',
+            Self::UserBodies => b'u',
+            Self::UserMarks => b'w',
             Self::Enrollments => b'e',
             Self::Flows => b'f',
             Self::Tallies => b't',
@@ -198,6 +207,20 @@ impl Kept for LogStart {
     fn key((): &()) -> Vec<u8> {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(b"log start");
+        bytes
+    }
+}
+
+/// That those who enrolled are in an index, and of which version it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub(super) struct UsersIndexed(pub u32);
+
+impl Kept for UsersIndexed {
+    const SPACE: Space = Space::Meta;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"users indexed");
         bytes
     }
 }

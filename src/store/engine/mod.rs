@@ -122,6 +122,11 @@ impl Batch {
         self.expected.is_empty() && self.writes.is_empty() && self.appended.is_empty()
     }
 
+    /// The keys that are written.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.writes.iter().map(|(key, _)| &key[..])
+    }
+
     /// The key must not be there.
     #[must_use]
     pub fn expect_absent(mut self, key: Vec<u8>) -> Self {
