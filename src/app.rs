@@ -206,6 +206,7 @@ impl App {
             settings: ArcSwap::from_pointee(config.settings.clone()),
             fixed: config.given.fixed(),
             notifier,
+            host: base_url.host().to_owned(),
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
             import: Desk::default(),

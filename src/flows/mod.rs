@@ -11,6 +11,7 @@ pub mod change_settings;
 pub mod code;
 mod dispatch;
 pub mod enroll;
+pub mod forward;
 pub mod hashing;
 pub mod held;
 pub mod identify;
@@ -87,6 +88,8 @@ pub struct Services {
     pub fixed: Fixed,
     /// Who composes and delivers messages.
     pub notifier: Notifier,
+    /// The host name of the pages, by which those who watch know this machine.
+    pub host: String,
     /// Who asks for passkeys; nobody if the pages have no host name.
     pub passkeys: Option<Passkeys>,
     /// The sender's memory.

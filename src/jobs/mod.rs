@@ -1,8 +1,9 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed. What
+//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed and sent on. What
 //! is yet to be told is sent, and people are reminded.
 
 mod answers;
+mod forward;
 mod import;
 mod log;
 mod outbox;
@@ -40,6 +41,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         Box::pin(import::run(&services, &shutdown)),
         reminders::run(&services, &shutdown),
         log::run(&services, &shutdown),
+        forward::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );
 }

@@ -22,7 +22,7 @@ pub(crate) mod table;
 
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
-pub use audit::Audit;
+pub use audit::{Audit, SyslogTransport};
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
@@ -87,6 +87,7 @@ impl Settings {
         self.security.check_cost(&mut faults);
         self.mail.check_needs(&mut faults);
         self.sms.check_needs(&mut faults);
+        self.audit.check_needs(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
         self.check_methods(&mut faults);

@@ -24,7 +24,8 @@ use std::{
 pub use engine::Room;
 use engine::{Direction, Engine};
 pub use record::{
-    ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject, owner_of_factor,
+    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject,
+    owner_of_factor,
 };
 use tokio::sync::Notify;
 

@@ -225,6 +225,22 @@ impl Kept for UsersIndexed {
     }
 }
 
+/// The number of the last event that was sent on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Forwarded(pub u64);
+
+impl Kept for Forwarded {
+    const SPACE: Space = Space::Meta;
+    /// Which way.
+    type Key = String;
+    fn key(way: &String) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"forwarded ");
+        bytes.extend(way.as_bytes());
+        bytes
+    }
+}
+
 /// What was changed of one tab of the settings, as TOML, secrets sealed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
 pub struct ChangedTab(pub String);

@@ -217,6 +217,7 @@ impl TestApp {
             } else {
                 Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&self.shared.clock) as Arc<dyn Clock>)
             },
+            host: HOST.into(),
             passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
             import: Desk::default(),
