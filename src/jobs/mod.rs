@@ -41,7 +41,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         Box::pin(import::run(&services, &shutdown)),
         reminders::run(&services, &shutdown),
         log::run(&services, &shutdown),
-        forward::run(&services, &shutdown),
+        Box::pin(forward::run(&services, &shutdown)),
         rounds(&services, &shutdown)
     );
 }

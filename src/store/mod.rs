@@ -8,6 +8,7 @@ mod bloom;
 mod bytes;
 pub mod engine;
 pub mod keyring;
+mod pieces;
 mod record;
 pub mod seal;
 mod sheet;

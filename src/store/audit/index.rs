@@ -21,6 +21,7 @@ use crate::{
     store::{
         engine::{Batch, Direction, Engine},
         keyring::keyed_hash,
+        pieces,
         record::{self, Kept, LogStart, Space},
         sheet::MOST_ROWS,
     },
@@ -137,11 +138,7 @@ impl Store {
             None => self.log_start().await?.map_or(NOTHING, |start| start.before),
         };
         let (header, body) = block::make(first, before, &events)?;
-        let [header_key, body_key] = keys(first);
-        let batch = Batch::new()
-            .expect_absent(header_key.clone())
-            .put(header_key, header.write())
-            .put(body_key, body);
+        let batch = put_block(Batch::new().expect_absent(header_key(first)), &header, &body);
         match self.engine.commit(batch).await {
             Ok(()) => {}
             // It was there already: a batch that was said to have failed may have been written all the same.
@@ -185,15 +182,14 @@ impl Store {
         let mut dropped = 0;
         loop {
             let headers = self.log.now();
-            // Removals are held to few for the engine's sake; each block is two.
-            let over: Vec<_> =
-                headers.iter().take(FEW / 2).take_while(|header| header.latest < before).collect();
+            // Removals are held to few for the engine's sake.
+            let over: Vec<_> = headers.iter().take(2).take_while(|header| header.latest < before).collect();
             let Some(last) = over.last() else { break };
             let start = LogStart::of(key, last.last() + 1, last.seal);
             let mut batch = Batch::new().put(LogStart::key(&()), record::encode(&start)?);
             for header in &over {
                 dropped += u64::from(header.count);
-                batch = keys(header.first).into_iter().fold(batch, Batch::remove);
+                batch = remove_block(batch, header);
             }
             self.engine.commit(batch).await?;
             self.log.set(headers[over.len()..].to_vec());
@@ -209,8 +205,7 @@ impl Store {
 
     /// Drops the first events of the first block.
     async fn drop_part(&self, key: &Key, header: &Header, before: Timestamp) -> Result<u64, Error> {
-        let [_, body_key] = keys(header.first);
-        let body = self.engine.find(&body_key).await?.unwrap_or_default();
+        let body = self.engine.join(vec![body_prefix(header.first)]).await?.concat();
         let (start, rest, body) = {
             let block = Block::open(header, &body)?;
             let events = block.events()?;
@@ -230,12 +225,8 @@ impl Store {
             let (rest, body) = block::make(start.number, start.before, &sealed)?;
             (start, rest, body)
         };
-        let [header_key, body_key] = keys(rest.first);
-        let batch = Batch::new()
-            .put(LogStart::key(&()), record::encode(&start)?)
-            .put(header_key, rest.write())
-            .put(body_key, body);
-        self.engine.commit(keys(header.first).into_iter().fold(batch, Batch::remove)).await?;
+        let batch = Batch::new().put(LogStart::key(&()), record::encode(&start)?);
+        self.engine.commit(put_block(remove_block(batch, header), &rest, &body)).await?;
         let mut headers = self.log.now().to_vec();
         headers[0] = Arc::new(rest);
         self.log.set(headers);
@@ -271,9 +262,26 @@ impl Store {
     }
 }
 
-/// The keys of the block that begins with that event: its header's and its body's.
-pub(super) fn keys(first: u64) -> [Vec<u8>; 2] {
-    [Space::AuditHeaders, Space::AuditBodies].map(|space| record::numbered_key(space, first))
+/// The key of the header of the block that begins with that event.
+fn header_key(first: u64) -> Vec<u8> {
+    record::numbered_key(Space::AuditHeaders, first)
+}
+
+/// What the keys of the body of that block begin with.
+pub(super) fn body_prefix(first: u64) -> Vec<u8> {
+    pieces::prefix(Space::AuditBodies, &first.to_be_bytes())
+}
+
+/// Writes a block.
+pub(super) fn put_block(batch: Batch, header: &Header, body: &[u8]) -> Batch {
+    let batch = batch.put(header_key(header.first), header.write());
+    pieces::put(batch, Space::AuditBodies, &header.first.to_be_bytes(), 0, body)
+}
+
+/// Removes a block.
+pub(super) fn remove_block(batch: Batch, header: &Header) -> Batch {
+    let batch = batch.remove(header_key(header.first));
+    pieces::remove(batch, Space::AuditBodies, &header.first.to_be_bytes(), header.size as usize)
 }
 
 #[cfg(feature = "testing")]
@@ -310,8 +318,7 @@ impl Store {
                 if usize::from(header.count) < sealed.len() {
                     return Err(Error::Damaged("these events have no room in a block".into()));
                 }
-                let [header_key, body_key] = keys(first);
-                batch = batch.put(header_key, header.write()).put(body_key, body);
+                batch = put_block(batch, &header, &body);
                 headers.push(Arc::new(header));
             }
             self.engine.commit(batch).await?;

@@ -12,12 +12,12 @@ use super::{
     Error, Store,
     block::{self, Block, Header, Sealed},
     entry::{self, NOTHING},
-    index::keys,
+    index::body_prefix,
 };
 use crate::{
     domain::{
         audit::{Action, EventColumn, Numbered, Outcome},
-        filter::{Cell, Filter, Found, Page, Search},
+        filter::{Cell, Filter, Found, Page, Search, day_of},
     },
     store::sheet::MOST_ROWS,
 };
@@ -104,18 +104,16 @@ impl Store {
     /// The bodies of some parts.
     async fn bodies(&self, parts: Vec<Part>) -> Result<Vec<(Arc<Header>, Vec<u8>)>, Error> {
         let wanted = parts.iter().filter(|part| part.body.is_none());
-        let keys = wanted.map(|part| keys(part.header.first)[1].clone()).collect();
-        let mut found = self.engine.find_all(keys).await?.into_iter();
+        let prefixes = wanted.map(|part| body_prefix(part.header.first)).collect();
+        let mut found = self.engine.join(prefixes).await?.into_iter();
         let mut bodies = Vec::with_capacity(parts.len());
         for part in parts {
-            let body = match part.body {
-                Some(body) => Some(body),
-                None => found.next().flatten(),
-            };
-            match body {
-                Some(body) => bodies.push((part.header, body)),
+            let body = part.body.or_else(|| found.next()).unwrap_or_default();
+            if body.is_empty() {
                 // Its time was over meanwhile, or someone took it out, which is found where the log is verified.
-                None => tracing::warn!(event = part.header.first, "events of the audit log are not there"),
+                tracing::warn!(event = part.header.first, "events of the audit log are not there");
+            } else {
+                bodies.push((part.header, body));
             }
         }
         Ok(bodies)
@@ -243,6 +241,10 @@ impl Store {
     pub async fn count_events(&self, days: std::ops::RangeInclusive<i64>) -> Result<Counts, Error> {
         let mut counts = Counts::new();
         for part in self.parts().await? {
+            let (first, last) = (day_of(part.header.earliest), day_of(part.header.latest));
+            if first > *days.end() || last < *days.start() {
+                continue;
+            }
             for ((day, action, outcome), count) in part.header.counts() {
                 if days.contains(&day) {
                     *counts.entry((day, action, outcome)).or_default() += count;

@@ -76,8 +76,8 @@ pub trait Engine: Send + Sync + 'static {
     /// own, which becomes durable later than the one it was read from.
     async fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// The values of many keys, in their order.
-    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error>;
+    /// For each of these the values of all keys that begin with it, one behind the other.
+    async fn join(&self, prefixes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error>;
 
     /// The records between two keys in order, `limit` at most.
     async fn scan(

@@ -49,6 +49,8 @@ pub struct Header {
     pub first: Vec<u8>,
     /// How many there are.
     pub count: u16,
+    /// Bytes of the body.
+    pub size: u32,
     /// The least and the greatest of each column, for the order.
     bounds: Vec<(Cell, Cell)>,
     names: Bloom,
@@ -115,6 +117,7 @@ impl Header {
         out.byte(VERSION);
         out.text(&self.first);
         out.number(self.count.into());
+        out.number(self.size.into());
         for cell in self.bounds.iter().flat_map(|(least, greatest)| [least, greatest]) {
             match cell {
                 Cell::Empty => out.byte(0),
@@ -138,6 +141,7 @@ impl Header {
         let first = reader.text()?.to_vec();
         let count = u16::try_from(reader.number()?)
             .map_err(|_| Error::Damaged("a block of users has too many".into()))?;
+        let size = u32::try_from(reader.number()?).unwrap_or(u32::MAX);
         let mut cell = || {
             Ok::<_, Error>(match reader.byte()? {
                 0 => Cell::Empty,
@@ -149,7 +153,7 @@ impl Header {
         let bounds = UserColumn::ALL.iter().map(|_| Ok((cell()?, cell()?))).collect::<Result<_, Error>>()?;
         let names = Bloom::of_bytes(reader.text()?);
         reader.end()?;
-        Ok(Self { first, count, bounds, names })
+        Ok(Self { first, count, size, bounds, names })
     }
 }
 
@@ -166,7 +170,7 @@ pub fn make(first: Vec<u8>, users: &[User]) -> Vec<(Header, Vec<u8>)> {
     if users.len() <= MOST_ROWS {
         let body = body_of(users);
         if body.len() <= MAXIMUM_VALUE || users.len() == 1 {
-            return vec![(header_of(first, users), body)];
+            return vec![(header_of(first, users, body.len()), body)];
         }
     }
     let (left, right) = users.split_at(users.len() / 2);
@@ -198,7 +202,7 @@ fn body_of(users: &[User]) -> Vec<u8> {
     out.0
 }
 
-fn header_of(first: Vec<u8>, users: &[User]) -> Header {
+fn header_of(first: Vec<u8>, users: &[User], size: usize) -> Header {
     let bounds = UserColumn::ALL.iter().map(|column| {
         let cells = || users.iter().map(|user| user.cell(*column).for_order());
         (cells().min().unwrap_or(Cell::Empty), cells().max().unwrap_or(Cell::Empty))
@@ -214,6 +218,7 @@ fn header_of(first: Vec<u8>, users: &[User]) -> Header {
     Header {
         first,
         count: u16::try_from(users.len()).unwrap_or(u16::MAX),
+        size: u32::try_from(size).unwrap_or(u32::MAX),
         bounds: bounds.collect(),
         names: Bloom::of(&names),
     }

@@ -17,6 +17,7 @@ use crate::{
     store::{
         Error, Store,
         engine::{self, Batch, Direction, Engine},
+        pieces,
         record::{self, Kept, Space, UsersIndexed},
     },
 };
@@ -65,9 +66,20 @@ impl Index {
     }
 }
 
-/// The keys of the block that begins there: its header's and its body's.
-pub fn keys(first: &[u8]) -> [Vec<u8>; 2] {
-    [Space::UserHeaders, Space::UserBodies].map(|space| [&[space.letter()], first].concat())
+/// The key of the header of the block that begins there.
+pub(super) fn header_key(first: &[u8]) -> Vec<u8> {
+    [&[Space::UserHeaders.letter()], first].concat()
+}
+
+/// What the keys of the body of that block begin with.
+pub fn body_prefix(first: &[u8]) -> Vec<u8> {
+    pieces::prefix(Space::UserBodies, first)
+}
+
+/// Writes a block in the place of the one whose body had so many bytes.
+fn put_block(batch: Batch, old_size: usize, header: &Header, body: &[u8]) -> Batch {
+    let batch = batch.put(header_key(&header.first), header.write());
+    pieces::put(batch, Space::UserBodies, &header.first, old_size, body)
 }
 
 /// The key of the mark that what is written under that key leaves, if it is about a person.
@@ -90,13 +102,12 @@ impl Store {
             let marks = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
             let Some((last, _)) = marks.last() else { return Ok(()) };
             match self.take_marks(&marks).await {
-                Ok(()) => tries = 0,
                 // Someone of them was changed meanwhile.
                 Err(Error::Conflict) if tries < TRIES => {
                     tries += 1;
                     continue;
                 }
-                Err(Error::Conflict) => tries = 0,
+                Ok(()) | Err(Error::Conflict) => tries = 0,
                 Err(error) => return Err(error),
             }
             from = Bound::Excluded(last.clone());
@@ -108,7 +119,7 @@ impl Store {
         let mut headers = self.users.now().to_vec();
         let mut after = None;
         if let Some(last) = headers.last() {
-            let body = self.engine.find(&keys(&last.first)[1]).await?.unwrap_or_default();
+            let body = self.engine.join(vec![body_prefix(&last.first)]).await?.concat();
             let block = Block::open(&body)?;
             let last =
                 block.sheet().rows().checked_sub(1).map(|row| block.users().map(|users| users.identity(row)));
@@ -134,8 +145,7 @@ impl Store {
             };
             let mut batch = Batch::new();
             for (header, body) in block::make(first, &users) {
-                let [header_key, body_key] = keys(&header.first);
-                batch = batch.put(header_key, header.write()).put(body_key, body);
+                batch = put_block(batch, 0, &header, &body);
                 headers.push(Arc::new(header));
             }
             self.engine.commit(batch).await?;
@@ -166,10 +176,10 @@ impl Store {
     async fn update(&self, headers: &Headers, at: usize, marks: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
         let old = headers.get(at);
         let first = old.map(|header| header.first.clone()).unwrap_or_default();
-        let [_, body_key] = keys(&first);
         let mut users = Vec::new();
-        if let Some(body) = self.engine.find(&body_key).await? {
-            let block = Block::open(&body)?;
+        let old_body = self.engine.join(vec![body_prefix(&first)]).await?.concat();
+        if !old_body.is_empty() {
+            let block = Block::open(&old_body)?;
             let read = block.users()?;
             for row in 0..block.sheet().rows() {
                 users.push((read.identity(row), read.read(row)?));
@@ -191,14 +201,14 @@ impl Store {
         }
         let users: Vec<_> = users.into_iter().map(|(_, user)| user).collect();
         let made = if users.is_empty() && at > 0 {
-            batch = keys(&first).into_iter().fold(batch, Batch::remove);
+            batch =
+                pieces::remove(batch.remove(header_key(&first)), Space::UserBodies, &first, old_body.len());
             Vec::new()
         } else {
             block::make(first, &users)
         };
-        for (header, body) in &made {
-            let [header_key, body_key] = keys(&header.first);
-            batch = batch.put(header_key, header.write()).put(body_key, body.clone());
+        for (at, (header, body)) in made.iter().enumerate() {
+            batch = put_block(batch, if at == 0 { old_body.len() } else { 0 }, header, body);
         }
         match self.engine.commit(batch).await {
             Err(engine::Error::Conflict) => return Err(Error::Conflict),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     block::{Block, Header},
-    index::keys,
+    index::body_prefix,
 };
 use crate::{
     domain::{
@@ -53,8 +53,9 @@ impl Store {
     }
 
     async fn user_bodies(&self, headers: &[Arc<Header>]) -> Result<Vec<Vec<u8>>, Error> {
-        let wanted = headers.iter().map(|header| keys(&header.first)[1].clone()).collect();
-        Ok(self.engine.find_all(wanted).await?.into_iter().flatten().collect())
+        let prefixes = headers.iter().map(|header| body_prefix(&header.first)).collect();
+        let bodies = self.engine.join(prefixes).await?;
+        Ok(bodies.into_iter().filter(|body| !body.is_empty()).collect())
     }
 
     /// A page of those who enrolled. `progress` is told how many of how many were looked at. It ends as soon as no other

@@ -157,8 +157,8 @@ async fn enrollments_that_are_older_than_the_index_are_in_it_even_if_making_it_w
     assert!(headers.len() > 2);
     for left in [0, 1] {
         for header in &headers[left..] {
-            let [header, body] = index::keys(&header.first);
-            engine.commit(crate::store::engine::Batch::new().remove(header).remove(body)).await.unwrap();
+            let batch = crate::store::engine::Batch::new().remove(index::header_key(&header.first));
+            engine.commit(batch).await.unwrap();
         }
         use crate::store::record::{Kept as _, UsersIndexed};
         engine.commit(crate::store::engine::Batch::new().remove(UsersIndexed::key(&()))).await.unwrap();
