@@ -8,7 +8,10 @@ use crate::{
         filter::{Filter, Row as _, Search, Test},
         user::UserColumn,
     },
-    store::engine::{Engine, Options, SledEngine},
+    store::{
+        engine::{Engine, Options, SledEngine},
+        record::{Kept as _, UsersIndexed},
+    },
 };
 
 async fn open(folder: &std::path::Path) -> (Arc<dyn Engine>, Store) {
@@ -160,7 +163,6 @@ async fn enrollments_that_are_older_than_the_index_are_in_it_even_if_making_it_w
             let batch = crate::store::engine::Batch::new().remove(index::header_key(&header.first));
             engine.commit(batch).await.unwrap();
         }
-        use crate::store::record::{Kept as _, UsersIndexed};
         engine.commit(crate::store::engine::Batch::new().remove(UsersIndexed::key(&()))).await.unwrap();
         let again = Store::open(Arc::clone(&engine)).await.unwrap();
         assert_eq!(compare(&again, &numbers, "", UserColumn::User, false).await, 900, "{left} left");
