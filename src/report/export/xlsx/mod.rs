@@ -110,7 +110,10 @@ impl Workbook {
                 Kind::At => 20,
                 Kind::Number | Kind::Flag => 12,
             };
-            write!(self.plain, "<col min=\"{number}\" max=\"{number}\" width=\"{width}\" customWidth=\"1\"/>")?;
+            write!(
+                self.plain,
+                "<col min=\"{number}\" max=\"{number}\" width=\"{width}\" customWidth=\"1\"/>"
+            )?;
         }
         self.plain.extend_from_slice(b"</cols><sheetData>");
         let titles: Vec<_> = self.table.titles().map(|title| Cell::Text(title.to_owned())).collect();
