@@ -193,14 +193,19 @@ impl Encoder for Workbook {
 
     fn tail(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.end_sheet(out)?;
-        let (mut sheets, mut relationships) = (String::new(), String::new());
-        for number in 1..=self.sheet {
-            sheets += &format!("<sheet name=\"{number}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>");
-            relationships += &format!(
-                "<Relationship Id=\"rId{number}\" Target=\"worksheets/sheet{number}.xml\" \
-                 Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\"/>"
-            );
-        }
+        let numbers = 1..=self.sheet;
+        let sheets: String = numbers
+            .clone()
+            .map(|number| format!("<sheet name=\"{number}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>"))
+            .collect();
+        let relationships: String = numbers
+            .map(|number| {
+                format!(
+                    "<Relationship Id=\"rId{number}\" Target=\"worksheets/sheet{number}.xml\" \
+                     Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\"/>"
+                )
+            })
+            .collect();
         let workbook = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n\
              <workbook xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" \
