@@ -144,6 +144,7 @@ async fn every_cell_is_read_again_by_other_programs_and_none_is_a_formula() {
             Format::Xlsx | Format::Xml | Format::JsonLines => json!([null, null, null, null]),
         };
         assert_eq!(rows[0], empty, "{format:?}");
+        assert_eq!(rows[1][1], AT_WORDS, "{format:?}");
         let columns = match format {
             Format::JsonLines => json!(["user", "reset", "count", "locked"]),
             _ => json!(["User", "Last reset", "Count", "<Locked>"]),
