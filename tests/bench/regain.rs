@@ -11,6 +11,7 @@ mod console;
 mod directory;
 #[path = "../e2e/support/domain.rs"]
 mod domain;
+mod export;
 #[path = "../e2e/support/http.rs"]
 mod http;
 mod mail;
@@ -35,7 +36,10 @@ use directory::{Deed, Person};
 use domain::Domain;
 use mail_server::MailServer;
 use pages::{Browser, menus};
-use regain::domain::{audit::EventColumn, filter::Search};
+use regain::{
+    domain::{audit::EventColumn, filter::Search},
+    report::export::Format,
+};
 use server::{NO_DOMAIN, Server, processor_time};
 use tokio::sync::Barrier;
 
@@ -100,6 +104,9 @@ fn main() {
         }
         if wants("answers") {
             answers().await;
+        }
+        if wants("export") {
+            exports().await;
         }
         if wants("directory") {
             whole_flows().await;
@@ -174,13 +181,13 @@ async fn million() {
 async fn data_console() {
     Table::title("Five million events and a million enrollments: the store alone");
     let data = console::folder().await;
-    let before = memory_of("VmRSS:");
+    let before = server::memory("self", "VmRSS:");
     let began = Instant::now();
     let store = console::open(&data).await;
     Table::plain("opening", milliseconds(began.elapsed()), "ms");
-    Table::plain("resident, more than before", memory_of("VmRSS:") - before, "MiB");
+    Table::plain("resident, more than before", server::memory("self", "VmRSS:") - before, "MiB");
     fs::write("/proc/self/clear_refs", "5").unwrap();
-    let opened = memory_of("VmRSS:");
+    let opened = server::memory("self", "VmRSS:");
     for filter in [
         "",
         "at within last_7_days",
@@ -211,14 +218,7 @@ async fn data_console() {
     let began = Instant::now();
     store.count_events(0..=100_000).await.unwrap();
     Table::below("counts of each day", milliseconds(began.elapsed()), "ms", 100.0);
-    Table::below("memory, more than when opened", memory_of("VmHWM:") - opened, "MiB", 50.0);
-}
-
-/// MiB of this process.
-fn memory_of(name: &str) -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    Table::below("memory, more than when opened", server::memory("self", "VmHWM:") - opened, "MiB", 50.0);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are small")]
@@ -294,6 +294,17 @@ async fn mails() {
     Table::plain("mails a second, bare", bare, "/s");
     Table::plain("mails a second, from the outbox", ours, "/s");
     Table::above("outbox / bare", ours / bare, "", 0.7);
+}
+
+async fn exports() {
+    Table::title("Exports of a million rows of nine columns, in this process");
+    for format in Format::ALL {
+        let name = format.as_str();
+        let cost = export::export(format).await;
+        Table::plain(&format!("{name}: rows a second"), cost.rate, "/s");
+        Table::plain(&format!("{name}: size of the file"), cost.size, "MiB");
+        Table::below(&format!("{name}: growth at most"), cost.growth, "MiB", 50.0);
+    }
 }
 
 async fn whole_flows() {
