@@ -36,7 +36,7 @@ use crate::{
         hashing::HashPool,
         import::Desk,
         outbox::Outbox,
-        sign_in,
+        purge, sign_in,
     },
     jobs,
     notify::Notifier,
@@ -210,6 +210,7 @@ impl App {
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
             import: Desk::default(),
+            purge: purge::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

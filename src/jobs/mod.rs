@@ -7,6 +7,7 @@ mod forward;
 mod import;
 mod log;
 mod outbox;
+mod purge;
 mod reminders;
 
 use std::{sync::Arc, time::Duration};
@@ -42,6 +43,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         reminders::run(&services, &shutdown),
         log::run(&services, &shutdown),
         Box::pin(forward::run(&services, &shutdown)),
+        purge::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );
 }

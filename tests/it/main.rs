@@ -24,6 +24,7 @@ mod panel_attacks;
 mod panel_settings;
 mod permissions;
 mod proving;
+mod purge;
 mod reminders;
 mod secrets;
 mod settings;
