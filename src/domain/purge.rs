@@ -35,6 +35,7 @@ impl Missed {
     }
 
     /// Missed once more. It counts anew if the account `was_there` since, or the clock was put back behind the first time.
+    #[must_use]
     pub fn again(&self, was_there: Timestamp, now: Timestamp) -> Self {
         if was_there >= self.since || self.since > now {
             return Self::first(now);

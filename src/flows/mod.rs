@@ -224,7 +224,7 @@ impl From<store::Error> for Error {
             store::Error::Conflict => Self::Unavailable(Service::Busy, text),
             store::Error::ReadOnly(_) => Self::Unavailable(Service::StoreSpace, text),
             store::Error::Unavailable(_) => Self::Unavailable(Service::Store, text),
-            store::Error::Damaged(_) => Self::Internal(text),
+            store::Error::Damaged(_) | store::Error::Newer(_) => Self::Internal(text),
         }
     }
 }
