@@ -141,7 +141,9 @@ mod tests {
 
     /// Missed at these hours after the start.
     fn missed(hours: &[u32]) -> Missed {
-        hours.iter().fold(Missed::first(START), |missed, hours| missed.again(LONG_AGO, START + DAY / 24 * *hours))
+        hours
+            .iter()
+            .fold(Missed::first(START), |missed, hours| missed.again(LONG_AGO, START + DAY / 24 * *hours))
     }
 
     #[test]

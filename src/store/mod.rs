@@ -28,8 +28,7 @@ use engine::{Direction, Engine};
 pub use migrations::{Older, copy_name};
 pub use record::{
     ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, around_domain,
-    is_unknown_subject, owner,
-    owner_of_factor,
+    is_unknown_subject, owner, owner_of_factor,
 };
 use tokio::sync::Notify;
 

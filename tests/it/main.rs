@@ -18,6 +18,7 @@ mod flows;
 mod import;
 mod integrity;
 mod methods;
+mod migration;
 mod outbox;
 mod panel_access;
 mod panel_attacks;

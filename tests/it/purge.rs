@@ -175,7 +175,10 @@ async fn a_directory_that_shows_nobody_is_not_believed() {
         assert!(app.enrollment(key).await.is_some() && !has::<Missed>(&app, key).await);
     }
     let removals = removals(&app).await;
-    assert!(removals.len() == 10 && removals[0] == (Outcome::Failure, String::new(), "directory_suspicious".into()));
+    assert!(
+        removals.len() == 10
+            && removals[0] == (Outcome::Failure, String::new(), "directory_suspicious".into())
+    );
 }
 
 #[tokio::test]

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_guid_is_looked_for_by_the_bytes_the_directory_keeps() {
-        let guid = ObjectGuid::from_directory(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]).unwrap();
+        let guid =
+            ObjectGuid::from_directory(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]).unwrap();
         let one = "(objectGUID=\\01\\02\\03\\04\\05\\06\\07\\08\\09\\0a\\0b\\0c\\0d\\0e\\0f\\10)";
         assert_eq!(by_guids(&[guid, guid]), format!("(|{one}{one})"));
     }

@@ -386,7 +386,8 @@ impl Directory for ActiveDirectory {
 
     async fn probe(&self) -> Result<(), Error> {
         let own = &self.service_account;
-        let unseen = || Error::Unexpected(format!("the service account {own} does not find itself in the domain"));
+        let unseen =
+            || Error::Unexpected(format!("the service account {own} does not find itself in the domain"));
         // Its DN, if it is no name.
         if own.contains('=') {
             return self.read(own, &["objectGUID"]).await?.map(drop).ok_or_else(unseen);

@@ -76,7 +76,10 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::{Batch, Engine as _, Options, SledEngine}, *};
+    use super::{
+        super::{Batch, Engine as _, Options, SledEngine},
+        *,
+    };
 
     #[tokio::test]
     async fn a_copy_opens_like_what_it_is_of_and_is_made_once() {

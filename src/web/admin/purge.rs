@@ -64,11 +64,7 @@ impl From<Report> for LastWords {
             skipped: it.skipped.map_or("none", Skipped::code),
             is_wrong: it.skipped.is_some(),
         });
-        Self {
-            domains: domains.collect(),
-            started: minute(report.started),
-            ended: report.ended.map(minute),
-        }
+        Self { domains: domains.collect(), started: minute(report.started), ended: report.ended.map(minute) }
     }
 }
 
