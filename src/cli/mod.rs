@@ -66,15 +66,21 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Opens the store as the one whose it is: files of root's in it would be out of the server's reach.
+/// Opens the store to be read from.
 async fn open_store(config: &Config) -> Result<Store, Failure> {
+    require_owner(config)?;
+    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
+}
+
+/// Makes sure that it is the one whose the store is: files of root's in it would be out of the server's reach.
+fn require_owner(config: &Config) -> Result<(), Failure> {
     let fails = |e: std::io::Error| Failure(format!("the data folder {}: {e}", config.data.display()));
     let owner = std::fs::metadata(&config.data).map_err(fails)?.uid();
     if owner != rustix::process::geteuid().as_raw() {
         let text = format!("run it as the user the data folder belongs to (its number is {owner})");
         return Err(Failure(text));
     }
-    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
+    Ok(())
 }
 
 /// Carries a command out; true if all was well.

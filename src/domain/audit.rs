@@ -79,11 +79,13 @@ pub enum Action {
     Start,
     /// Events were dropped, as their time was over.
     Retention,
+    /// An enrollment was removed.
+    Removal,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -97,6 +99,7 @@ impl Action {
         Self::Setting,
         Self::Start,
         Self::Retention,
+        Self::Removal,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -115,6 +118,7 @@ impl Action {
             Self::Setting => "setting",
             Self::Start => "start",
             Self::Retention => "retention",
+            Self::Removal => "removal",
         }
     }
 }

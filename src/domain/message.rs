@@ -84,7 +84,8 @@ impl Topic {
                 | Action::CodeSent
                 | Action::Setting
                 | Action::SignIn
-                | Action::Access,
+                | Action::Access
+                | Action::Removal,
                 _,
             )
             | (Action::Lockout | Action::Methods, Outcome::Failure) => {

@@ -20,6 +20,7 @@ pub mod methods;
 pub mod outbox;
 pub mod panel_passkeys;
 pub mod prove;
+pub mod purge;
 pub mod remind;
 pub mod reset;
 pub mod session;
@@ -96,6 +97,8 @@ pub struct Services {
     pub outbox: outbox::Outbox,
     /// Where an import of enrollments is worked at.
     pub import: import::Desk,
+    /// How far looking for accounts that are gone is.
+    pub purge: purge::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }
@@ -221,7 +224,7 @@ impl From<store::Error> for Error {
             store::Error::Conflict => Self::Unavailable(Service::Busy, text),
             store::Error::ReadOnly(_) => Self::Unavailable(Service::StoreSpace, text),
             store::Error::Unavailable(_) => Self::Unavailable(Service::Store, text),
-            store::Error::Damaged(_) => Self::Internal(text),
+            store::Error::Damaged(_) | store::Error::Newer(_) => Self::Internal(text),
         }
     }
 }

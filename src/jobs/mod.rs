@@ -7,6 +7,7 @@ mod forward;
 mod import;
 mod log;
 mod outbox;
+mod purge;
 mod reminders;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
     domain::{
         admin::{AdminSession, Invitation},
         caps::Sent,
+        clock::Timestamp,
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
     },
@@ -42,17 +44,19 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         reminders::run(&services, &shutdown),
         log::run(&services, &shutdown),
         Box::pin(forward::run(&services, &shutdown)),
+        purge::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );
 }
 
 async fn rounds(services: &Services, shutdown: &CancellationToken) {
+    let began = services.clock.now();
     let mut forgotten = false;
     loop {
         if let Err(error) = change_settings::catch_up(services).await {
             tracing::warn!(%error, "settings that were changed are not in force");
         }
-        if let Err(error) = end_flows(services).await {
+        if let Err(error) = end_flows(services, began).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }
         if let Err(error) = answers::forget(services, &mut forgotten).await {
@@ -67,8 +71,9 @@ async fn rounds(services: &Services, shutdown: &CancellationToken) {
     }
 }
 
-/// Settles writes left open and removes flows that have ended.
-async fn end_flows(services: &Services) -> Result<(), store::Error> {
+/// Settles writes left open and removes flows that have ended. Nobody waits any more for a write of before the program
+/// `began`: it is settled in the first round, and in each that follows if it can't be said yet.
+async fn end_flows(services: &Services, began: Timestamp) -> Result<(), store::Error> {
     let now = services.clock.now();
     let mut after = None;
     loop {
@@ -86,7 +91,7 @@ async fn end_flows(services: &Services) -> Result<(), store::Error> {
                     Write::Unlock => Kind::Unlock,
                 };
                 // A write that nobody asks about any more is still one for the audit log.
-                if now.since(writing.since) > ROUND
+                if (writing.since < began || now.since(writing.since) > ROUND)
                     && let Err(error) = settle::settle(services, &visitor, kind, &flow).await
                 {
                     tracing::warn!(%error, account = %writing.account.guid, "a write can't be settled yet");

@@ -8,6 +8,7 @@ mod bloom;
 mod bytes;
 pub mod engine;
 pub mod keyring;
+mod migrations;
 mod pieces;
 mod record;
 pub mod seal;
@@ -24,9 +25,10 @@ use std::{
 
 pub use engine::Room;
 use engine::{Direction, Engine};
+pub use migrations::{Older, copy_name};
 pub use record::{
-    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject,
-    owner_of_factor,
+    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, around_domain,
+    is_unknown_subject, owner, owner_of_factor,
 };
 use tokio::sync::Notify;
 
@@ -47,6 +49,9 @@ pub enum Error {
     /// A record can't be understood.
     #[error("damaged record: {0}")]
     Damaged(String),
+    /// A newer program has been at work here.
+    #[error("{0}")]
+    Newer(String),
 }
 
 impl From<engine::Error> for Error {
@@ -103,6 +108,7 @@ impl Store {
     /// Takes an engine over and finds out where the outbox goes on. Events can be written once the
     /// log is open, too: [`Store::keep_log`].
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
+        migrations::refuse_newer(engine.as_ref()).await?;
         let (from, to) = record::space_bounds(Space::Outbox);
         let last = engine.scan(from, to, Direction::Backward, 1).await?;
         let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);

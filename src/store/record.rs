@@ -17,6 +17,7 @@ use crate::domain::{
     lockout::Subject,
     lockout::Tally,
     message::Errand,
+    purge::{self, Missed},
     reminder::Reminded,
     set_up::DomainDraft,
 };
@@ -60,6 +61,8 @@ pub enum Space {
     AdminSessions,
     /// Links by which they set up a second factor.
     Invitations,
+    /// Accounts that were not found any more.
+    Missed,
     /// Single values of the store itself.
     Meta,
 }
@@ -83,6 +86,7 @@ impl Space {
             Self::Admins => b'd',
             Self::AdminSessions => b'p',
             Self::Invitations => b'i',
+            Self::Missed => b'g',
             Self::Meta => b'm',
         }
     }
@@ -170,6 +174,14 @@ impl Kept for Sent {
 
 impl Kept for Reminded {
     const SPACE: Space = Space::Reminded;
+    type Key = AccountKey;
+    fn key(key: &AccountKey) -> Vec<u8> {
+        account_key(Self::SPACE, b'k', key)
+    }
+}
+
+impl Kept for Missed {
+    const SPACE: Space = Space::Missed;
     type Key = AccountKey;
     fn key(key: &AccountKey) -> Vec<u8> {
         account_key(Self::SPACE, b'k', key)
@@ -276,6 +288,14 @@ impl Kept for Summary {
     }
 }
 
+impl Kept for purge::Report {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'p']
+    }
+}
+
 impl Kept for DomainDraft {
     const SPACE: Space = Space::Settings;
     type Key = ();
@@ -324,14 +344,27 @@ pub fn owner_of_factor(key: &[u8]) -> Option<AdminId> {
     let (_, rest) = key.split_first()?;
     match rest.split_first()? {
         (b'f', []) => Some(AdminId::Local),
-        (b'a', rest) => {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
-            let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
-            Some(AdminId::Account(AccountKey { domain, guid }))
-        }
+        (b'a', rest) => account_of(rest).map(AdminId::Account),
         _ => None,
     }
+}
+
+/// The account whose record, of a kind that is kept by account, is kept under that key.
+pub fn owner(key: &[u8]) -> Option<AccountKey> {
+    account_of(key.get(2..)?)
+}
+
+/// The keys before and behind all records that are kept, in a kind that is kept by account, of accounts of that domain.
+pub fn around_domain<R: Kept<Key = AccountKey>>(domain: &DomainName) -> (Vec<u8>, Vec<u8>) {
+    let head = |end: u8| [&[R::SPACE.letter(), b'k'], domain.as_str().as_bytes(), &[end]].concat();
+    (head(0), head(1))
+}
+
+fn account_of(bytes: &[u8]) -> Option<AccountKey> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    let domain = DomainName::new(std::str::from_utf8(&bytes[..end]).ok()?);
+    let guid = ObjectGuid::from_bytes(bytes[end + 1..].try_into().ok()?);
+    Some(AccountKey { domain, guid })
 }
 
 impl Kept for Invitation {

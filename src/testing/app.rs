@@ -40,6 +40,7 @@ use crate::{
         hashing::HashPool,
         import::Desk,
         outbox::{self, Outbox},
+        purge,
     },
     jobs,
     notify::Notifier,
@@ -221,6 +222,7 @@ impl TestApp {
             passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
             import: Desk::default(),
+            purge: purge::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

@@ -165,7 +165,7 @@ impl Store {
 
     /// Seals events that were written as plain records, in their order, and closes the gaps between their numbers. It
     /// can be broken off and gone on with.
-    async fn seal_older(&self, key: &Key) -> Result<(), Error> {
+    pub(super) async fn seal_older(&self, key: &Key) -> Result<(), Error> {
         let (from, to) = record::space_bounds(Space::Audit);
         let last = self.engine.scan(from.clone(), to.clone(), Direction::Backward, 1).await?;
         // They are sealed from the first on, so that the last tells whether any is left.

@@ -1,6 +1,7 @@
 //! The engine under the store: ordered keys and values, and one atomic batch with preconditions that is durable when it
 //! returns. The interface is async and says nothing of the engine behind it, so that another can take its place.
 
+mod copy;
 mod on_sled;
 mod sentinel;
 mod space;
@@ -9,6 +10,7 @@ use std::{ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use copy::copy_closed;
 pub use on_sled::{Options, SledEngine};
 
 /// The largest key, in bytes: a DNS name and an identity fit.

@@ -336,7 +336,7 @@ fn in_use(path: &Path) -> Error {
 }
 
 /// Takes the folder for this process. sled locks its file too, but lets go of it whenever it is opened again.
-fn lock(folder: &Path) -> Result<File, Error> {
+pub(super) fn lock(folder: &Path) -> Result<File, Error> {
     let unusable = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", folder.display()));
     let file = File::open(folder).map_err(unusable)?;
     match patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {

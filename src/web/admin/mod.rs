@@ -10,6 +10,7 @@ mod https;
 mod import;
 mod overview;
 mod proof;
+mod purge;
 mod settings;
 mod sign_in;
 mod transfer;
@@ -57,7 +58,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 16] = [
+const ROUTES: [(&str, Answers); 17] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -67,6 +68,7 @@ const ROUTES: [(&str, Answers); 16] = [
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/purge", Answers::Guarded(|| Box::new(purge::Purge))),
     ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
     ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
     ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),
