@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod check;
 mod demo;
+mod export;
 mod serve;
 mod settings;
 
@@ -37,6 +38,8 @@ enum Command {
     Admin(admin::AdminArguments),
     /// Look after the audit log.
     Audit(audit::AuditArguments),
+    /// Write the audit log, or those who enrolled, to a file. Regain must not be running; its panel does the same.
+    Export(export::ExportArguments),
     /// Look at what was changed in the admin panel, and take it back.
     Settings(settings::SettingsArguments),
 }
@@ -91,6 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(&arguments).await,
+        Command::Export(arguments) => export::run(&arguments).await.map(|()| true),
         Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
     }
 }

@@ -2,3 +2,4 @@
 //! know who asks, nor over what: pages and commands stand before it.
 
 pub mod export;
+pub mod rows;

@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("web", &["domain", "flows", "notify", "render", "settings", "store", "tls"]),
     ("jobs", &["domain", "flows", "store"]),
     ("tls", &["domain"]),
-    ("report", &["domain"]),
+    ("report", &["domain", "store"]),
     // steps: "first this, then that" is written only here
     ("flows", &["directory", "domain", "notify", "passkeys", "settings", "store"]),
     // adapters: each owns one technology; blind to each other

@@ -156,7 +156,14 @@ impl Store {
                     bound => bound > last,
                 })
         };
+        // What is wholly on pages before this one.
+        let is_passed = |header: &Header| match search.after.as_ref().map(|after| &after.cell) {
+            Some(Cell::Time(after)) if by_time && search.is_descending => header.earliest > *after,
+            Some(Cell::Time(after)) if by_time => header.latest < *after,
+            _ => false,
+        };
         let mut task = Task { search: Arc::new(search.clone()), page: Page::of(search), matches: 0 };
+        let mut known = Some(0);
         let (mut seen, mut looked_at) = (0, 0);
         let mut left = parts.into_iter();
         loop {
@@ -166,7 +173,9 @@ impl Store {
             for part in left.by_ref() {
                 looked_at += 1;
                 seen += u64::from(part.header.count);
-                if part.header.may_pass(&search.filter) {
+                if is_passed(&part.header) {
+                    known = known.zip(part.header.matches(&search.filter)).map(|(known, more)| known + more);
+                } else if part.header.may_pass(&search.filter) {
                     chunk.push(part);
                     if chunk.len() == enough {
                         break;
@@ -183,7 +192,7 @@ impl Store {
                 break;
             }
         }
-        let mut matches = Some(task.matches);
+        let mut matches = known.map(|known| known + task.matches);
         for part in left {
             matches = matches.zip(part.header.matches(&search.filter)).map(|(matches, more)| matches + more);
         }
