@@ -11,6 +11,7 @@ mod console;
 mod directory;
 #[path = "../e2e/support/domain.rs"]
 mod domain;
+mod export;
 #[path = "../e2e/support/http.rs"]
 mod http;
 mod mail;
@@ -35,7 +36,10 @@ use directory::{Deed, Person};
 use domain::Domain;
 use mail_server::MailServer;
 use pages::{Browser, menus};
-use regain::domain::{audit::EventColumn, filter::Search};
+use regain::{
+    domain::{audit::EventColumn, filter::Search},
+    report::export::Format,
+};
 use server::{NO_DOMAIN, Server, processor_time};
 use tokio::sync::Barrier;
 
@@ -100,6 +104,9 @@ fn main() {
         }
         if wants("answers") {
             answers().await;
+        }
+        if wants("export") {
+            exports().await;
         }
         if wants("directory") {
             whole_flows().await;
@@ -294,6 +301,17 @@ async fn mails() {
     Table::plain("mails a second, bare", bare, "/s");
     Table::plain("mails a second, from the outbox", ours, "/s");
     Table::above("outbox / bare", ours / bare, "", 0.7);
+}
+
+async fn exports() {
+    Table::title("Exports of a million rows of nine columns, in this process");
+    for format in Format::ALL {
+        let name = format.as_str();
+        let cost = export::export(format).await;
+        Table::plain(&format!("{name}: rows a second"), cost.rate, "/s");
+        Table::plain(&format!("{name}: size of the file"), cost.size, "MiB");
+        Table::below(&format!("{name}: growth at most"), cost.growth, "MiB", 50.0);
+    }
 }
 
 async fn whole_flows() {

@@ -12,6 +12,7 @@ mod audit;
 mod check;
 mod directory_contract;
 mod directory_faults;
+mod exports;
 mod going_about;
 mod lockout;
 mod mails;

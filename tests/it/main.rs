@@ -14,6 +14,7 @@ mod bad_input;
 mod codes;
 mod contract;
 mod directory_lockout;
+mod exports;
 mod flows;
 mod import;
 mod integrity;
