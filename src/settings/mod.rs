@@ -4,6 +4,7 @@
 mod admin;
 mod alerts;
 mod audit;
+mod api;
 mod codes;
 mod domain;
 mod enroll;
@@ -23,6 +24,7 @@ pub(crate) mod table;
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use audit::{Audit, SyslogTransport};
+pub use api::Api;
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
@@ -55,6 +57,8 @@ table::tab! {
         admin: Admin = Admin::default();
         /// The Audit tab.
         audit: Audit = Audit::default();
+        /// The API tab.
+        api: Api = Api::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.

@@ -8,6 +8,7 @@ use super::Error;
 use crate::domain::{
     account::{AccountKey, DomainName, ObjectGuid},
     admin::{AdminId, AdminSession, Invitation, LocalAdmin, SecondFactor, SetupLink},
+    api_token::ApiToken,
     caps::Sent,
     clock::Timestamp,
     enrollment::Enrollment,
@@ -60,6 +61,8 @@ pub enum Space {
     AdminSessions,
     /// Links by which they set up a second factor.
     Invitations,
+    /// Tokens of the API.
+    ApiTokens,
     /// Single values of the store itself.
     Meta,
 }
@@ -83,6 +86,7 @@ impl Space {
             Self::Admins => b'd',
             Self::AdminSessions => b'p',
             Self::Invitations => b'i',
+            Self::ApiTokens => b'k',
             Self::Meta => b'm',
         }
     }
@@ -319,17 +323,21 @@ impl Kept for SecondFactor {
     }
 }
 
+/// The account about which something is kept under that key.
+pub fn account_of(key: &[u8]) -> Option<AccountKey> {
+    let rest = key.get(2..)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
+    let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
+    Some(AccountKey { domain, guid })
+}
+
 /// Whose second factor is kept under that key.
 pub fn owner_of_factor(key: &[u8]) -> Option<AdminId> {
     let (_, rest) = key.split_first()?;
     match rest.split_first()? {
         (b'f', []) => Some(AdminId::Local),
-        (b'a', rest) => {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
-            let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
-            Some(AdminId::Account(AccountKey { domain, guid }))
-        }
+        (b'a', _) => account_of(key).map(AdminId::Account),
         _ => None,
     }
 }
@@ -337,6 +345,15 @@ pub fn owner_of_factor(key: &[u8]) -> Option<AdminId> {
 impl Kept for Invitation {
     const SPACE: Space = Space::Invitations;
     /// SHA-256 of the token in it.
+    type Key = [u8; 32];
+    fn key(hash: &[u8; 32]) -> Vec<u8> {
+        [&[Self::SPACE.letter()], &hash[..]].concat()
+    }
+}
+
+impl Kept for ApiToken {
+    const SPACE: Space = Space::ApiTokens;
+    /// SHA-256 of its random bits.
     type Key = [u8; 32];
     fn key(hash: &[u8; 32]) -> Vec<u8> {
         [&[Self::SPACE.letter()], &hash[..]].concat()

@@ -44,6 +44,7 @@ pub(super) const TABS: [&str; 13] = [
     "audit",
     "limits",
     "admin",
+    "api",
 ];
 
 /// Whether someone in that role may see settings: those who help users have no need to.
@@ -64,6 +65,7 @@ const GUARDED: [&str; 12] = [
     "audit",
     "limits",
     "admin",
+    "api",
     "domain",
 ];
 
