@@ -53,7 +53,7 @@ use crate::{
         self, Certificates,
         acceptor::{Limits, Listener},
     },
-    web::{self, Site, limit::AddressLimits, server},
+    web::{self, ApiLimits, Site, limit::AddressLimits, server},
 };
 
 /// How often certificate files are looked at.
@@ -88,6 +88,8 @@ pub struct App {
     site: Arc<Site>,
     certificates: Arc<Certificates>,
     secure: Listener,
+    /// The listener of the API alone, and the names it is called by.
+    api: Option<(Listener, Vec<String>)>,
     plain: Option<Listener>,
     base_url: BaseUrl,
     data: PathBuf,
@@ -231,8 +233,15 @@ impl App {
         let server_config =
             tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
         let bind = Error::of("listen");
-        let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
+        let secure = Listener::bind(&config.listen_addresses(), Some(Arc::clone(&server_config)), limits.clone())
             .map_err(|e| bind(&e))?;
+        let api = match config.api_addresses() {
+            addresses if addresses.is_empty() => None,
+            addresses => {
+                let listener = Listener::bind(&addresses, Some(server_config), limits.clone());
+                Some((listener.map_err(|e| Error::of("listen_api")(&e))?, config.api_hosts()))
+            }
+        };
         let plain = match config.redirect_addresses() {
             addresses if addresses.is_empty() => None,
             addresses => {
@@ -246,6 +255,8 @@ impl App {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            api: ApiLimits::default(),
+            api_apart: api.is_some(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,
@@ -255,6 +266,7 @@ impl App {
             site,
             certificates,
             secure,
+            api,
             plain,
             base_url,
             data: config.data.clone(),
@@ -265,6 +277,11 @@ impl App {
     /// Where it listens for HTTPS.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.secure.local_addresses()
+    }
+
+    /// Where it listens for the API alone.
+    pub fn api_addresses(&self) -> Vec<SocketAddr> {
+        self.api.iter().flat_map(|(listener, _)| listener.local_addresses()).collect()
     }
 
     /// The link by which the first administrator's account is made, if nobody can sign in yet. Whoever has it may: it
@@ -305,12 +322,18 @@ impl App {
             let site = Arc::clone(&self.site);
             Arc::new(move |status: StatusCode| -> Response { web::bare_page(&site, status) })
         };
-        let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), page, shutdown.clone());
+        let api = async {
+            if let Some((listener, hosts)) = self.api {
+                let routes = web::api_routes(Arc::clone(&self.site), hosts);
+                server::serve(listener, routes, Arc::clone(&page), shutdown.clone()).await;
+            }
+        };
+        let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), Arc::clone(&page), shutdown.clone());
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services.store, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, reload, links, head);
+        tokio::join!(watch, jobs, redirect, pages, api, reload, links, head);
     }
 }
 
