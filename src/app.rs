@@ -233,8 +233,9 @@ impl App {
         let server_config =
             tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
         let bind = Error::of("listen");
-        let secure = Listener::bind(&config.listen_addresses(), Some(Arc::clone(&server_config)), limits.clone())
-            .map_err(|e| bind(&e))?;
+        let secure =
+            Listener::bind(&config.listen_addresses(), Some(Arc::clone(&server_config)), limits.clone())
+                .map_err(|e| bind(&e))?;
         let api = match config.api_addresses() {
             addresses if addresses.is_empty() => None,
             addresses => {
@@ -328,7 +329,12 @@ impl App {
                 server::serve(listener, routes, Arc::clone(&page), shutdown.clone()).await;
             }
         };
-        let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), Arc::clone(&page), shutdown.clone());
+        let pages = server::serve(
+            self.secure,
+            web::routes(Arc::clone(&self.site)),
+            Arc::clone(&page),
+            shutdown.clone(),
+        );
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());

@@ -96,7 +96,8 @@ const fn sentence(fault: Fault) -> (&'static str, &'static str) {
 async fn show(seat: &Seat<'_>, sent: Sent) -> Result<Response, Error> {
     let (site, services) = (seat.site, &seat.site.services);
     let now = services.clock.now();
-    let text = |key: &str, values: &[(&str, &str)]| site.renderer.texts().text(&seat.language.code, key, values);
+    let text =
+        |key: &str, values: &[(&str, &str)]| site.renderer.texts().text(&seat.language.code, key, values);
     let list = api_tokens::list(services).await?.into_iter().map(|(hash, token)| Known {
         id: URL_SAFE_NO_PAD.encode(hash),
         is_over: token.is_over(now),
@@ -148,8 +149,10 @@ async fn make(seat: &Seat<'_>, mut form: Form) -> Result<Response, Error> {
     let name = taken(&mut form, "name");
     let days = taken(&mut form, "days").ok().and_then(|days| days.parse().ok());
     let days = days.filter(|days| DAYS.contains(days));
-    let scopes: Vec<Scope> =
-        Scope::ALL.into_iter().filter(|scope| form.is_checked(&format!("scope.{}", scope.as_str()))).collect();
+    let scopes: Vec<Scope> = Scope::ALL
+        .into_iter()
+        .filter(|scope| form.is_checked(&format!("scope.{}", scope.as_str())))
+        .collect();
     let (Ok(name), Some(days), None) = (name, days, form.finish()) else {
         let fault = Some(("", "invalid.field_unknown"));
         return show(seat, Sent { scopes, days: DAYS[0], fault, ..Sent::default() }).await;

@@ -63,7 +63,11 @@ pub(super) fn upn(domains: &[Domain], name: &str) -> Option<(DomainName, LogonNa
 }
 
 /// Who is asked about, in a path of the question.
-pub(super) fn asked_about(site: &Site, request: &Request, path: &str) -> Result<(DomainName, LogonName), Problem> {
+pub(super) fn asked_about(
+    site: &Site,
+    request: &Request,
+    path: &str,
+) -> Result<(DomainName, LogonName), Problem> {
     let domains = site.services.domains();
     let by_upn = given("/api/enrollments/upn/{upn}", path);
     let by_domain = given("/api/enrollments/{domain}/{user}", path);
@@ -123,8 +127,19 @@ mod tests {
         assert_eq!(of("CORP/a%2525"), two("CORP", "a%25"));
         assert_eq!(of("CORP/a+b"), two("CORP", "a+b"));
         for malformed in [
-            "CORP/", "/mary", "CORP/%", "CORP/%2", "CORP/%zz", "CORP/%ff", "CORP/a%00b", "CORP/a%0Ab", "CORP/%20",
-            "CORP/%C2%85", "CORP/a%2Fb", "CORP/LAB%5Cmary", "CORP/+%2G",
+            "CORP/",
+            "/mary",
+            "CORP/%",
+            "CORP/%2",
+            "CORP/%zz",
+            "CORP/%ff",
+            "CORP/a%00b",
+            "CORP/a%0Ab",
+            "CORP/%20",
+            "CORP/%C2%85",
+            "CORP/a%2Fb",
+            "CORP/LAB%5Cmary",
+            "CORP/+%2G",
         ] {
             assert_eq!(of(malformed), Some(None), "{malformed}");
         }
@@ -136,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_name_brings_no_other_domain_than_the_one_that_is_named() {
-        let domain = |name: &str, netbios: &str| Domain { name: DomainName::new(name), netbios: netbios.into() };
+        let domain =
+            |name: &str, netbios: &str| Domain { name: DomainName::new(name), netbios: netbios.into() };
         let domains = [domain("corp.example", "CORP"), domain("lab.example", "LAB")];
         for (name, typed) in [("LAB", "mary"), ("lab.example", "mary"), ("lab", "mary@LAB.example")] {
             assert_eq!(user(&domains, name, typed).unwrap().0, domains[1].name, "{name} {typed}");

@@ -99,13 +99,14 @@ impl Problem {
             Self::TokenMissing => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"Regain\"".to_owned())),
             Self::ScopeMissing(scope) => {
                 let scope = scope.as_str();
-                let challenge = format!("Bearer realm=\"Regain\", error=\"insufficient_scope\", scope=\"{scope}\"");
+                let challenge =
+                    format!("Bearer realm=\"Regain\", error=\"insufficient_scope\", scope=\"{scope}\"");
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
             Self::RateLimited { seconds } => Some((header::RETRY_AFTER, seconds.to_string())),
-            Self::Failed(error) => {
-                Some(manner(error).2).filter(|wait| *wait > 0).map(|wait| (header::RETRY_AFTER, wait.to_string()))
-            }
+            Self::Failed(error) => Some(manner(error).2)
+                .filter(|wait| *wait > 0)
+                .map(|wait| (header::RETRY_AFTER, wait.to_string())),
             _ => None,
         }
     }

@@ -139,7 +139,10 @@ mod tests {
                 let parameters = listed(&document, &operation["parameters"]);
                 for part in path.split('/').filter(|part| part.starts_with('{')) {
                     let name = part.trim_matches(['{', '}']);
-                    assert!(parameters.iter().any(|(known, text)| known == name && !text.is_empty()), "{path}");
+                    assert!(
+                        parameters.iter().any(|(known, text)| known == name && !text.is_empty()),
+                        "{path}"
+                    );
                 }
             }
         }
@@ -154,7 +157,12 @@ mod tests {
             let method = operation.method.as_str().to_lowercase();
             let security = &document["paths"][operation.path][&method]["security"];
             if let Some(scope) = operation.scope {
-                assert_eq!(*security, serde_json::json!([{ "token": [scope.as_str()] }]), "{}", operation.path);
+                assert_eq!(
+                    *security,
+                    serde_json::json!([{ "token": [scope.as_str()] }]),
+                    "{}",
+                    operation.path
+                );
             } else {
                 let is_free = security.as_array().unwrap().iter().all(|it| it["token"].is_null())
                     || security[0] == serde_json::json!({});

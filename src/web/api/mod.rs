@@ -112,8 +112,11 @@ pub(super) fn is_at(path: &str) -> bool {
 
 /// Adds all addresses of the API.
 pub(super) fn add_routes(routes: Route, site: &Arc<Site>) -> Route {
-    let api = || Api(Arc::clone(site));
-    routes.nest_no_strip("/api", api()).nest_no_strip(format!("{}{ENROLLMENTS}", legacy::BEFORE_API), api())
+    // Not nested: an address that can't be decoded would then not come here.
+    [String::new(), legacy::BEFORE_API.to_owned()].iter().fold(routes, |routes, before| {
+        let api = || Api(Arc::clone(site));
+        routes.at(format!("{before}/api"), api()).at(format!("{before}/api/*rest"), api())
+    })
 }
 
 /// What is behind an operation's path.
@@ -159,7 +162,9 @@ impl Endpoint for Api {
     async fn call(&self, request: Request) -> Result<Response> {
         let site = self.0.as_ref();
         let path = request.original_uri().path().to_owned();
-        let path = path.strip_prefix(legacy::BEFORE_API).unwrap_or(&path);
+        let replaced = path.strip_prefix(legacy::BEFORE_API);
+        let is_replaced = replaced.is_some();
+        let path = replaced.unwrap_or(&path);
         let is_question =
             path.strip_prefix(ENROLLMENTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_question {
@@ -167,7 +172,8 @@ impl Endpoint for Api {
         }
         let settings = site.services.settings.load_full();
         let is_served = if path.starts_with("/api/v1/") { settings.api.tokens } else { settings.api.is_on() };
-        if !is_served || !settings.api.is_open_to(address_of(&request)) {
+        // The product that is replaced has nothing but the question.
+        if is_replaced || !is_served || !settings.api.is_open_to(address_of(&request)) {
             return Err(NotFoundError.into());
         }
         Ok(perform(site, &request, path).await.unwrap_or_else(Response::from))
