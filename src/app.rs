@@ -220,29 +220,13 @@ impl App {
         let is_shorter = !holds_noted(&config.head_path(), &services).await;
         note_start(&services, is_shorter).await;
         let limits = limits(config);
-        let mut names = vec![base_url.host().to_owned()];
-        names.extend(config.extra_hosts.iter().cloned());
-        let source = match (&config.https.certificate, &config.https.key) {
-            (Some(certificate), Some(key)) => {
-                tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
-            }
-            _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
-        };
-        let certificates =
-            Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))?;
+        let certificates = open_certificates(config, &base_url)?;
         let server_config =
             tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
         let bind = Error::of("listen");
-        let secure =
-            Listener::bind(&config.listen_addresses(), Some(Arc::clone(&server_config)), limits.clone())
-                .map_err(|e| bind(&e))?;
-        let api = match config.api_addresses() {
-            addresses if addresses.is_empty() => None,
-            addresses => {
-                let listener = Listener::bind(&addresses, Some(server_config), limits.clone());
-                Some((listener.map_err(|e| Error::of("listen_api")(&e))?, config.api_hosts()))
-            }
-        };
+        let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
+            .map_err(|e| bind(&e))?;
+        let api = listen_apart(config, Arc::clone(&certificates), limits.clone())?;
         let plain = match config.redirect_addresses() {
             addresses if addresses.is_empty() => None,
             addresses => {
@@ -341,6 +325,34 @@ impl App {
         let head = note_head(&self.head, &self.site.services.store, shutdown.clone());
         tokio::join!(watch, jobs, redirect, pages, api, reload, links, head);
     }
+}
+
+/// The certificate of the configuration, or one that is made here.
+fn open_certificates(config: &Config, base_url: &BaseUrl) -> Result<Arc<Certificates>, Error> {
+    let mut names = vec![base_url.host().to_owned()];
+    names.extend(config.extra_hosts.iter().cloned());
+    let source = match (&config.https.certificate, &config.https.key) {
+        (Some(certificate), Some(key)) => {
+            tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
+        }
+        _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
+    };
+    Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))
+}
+
+/// The listener of the API alone, if it is to have one, and the names it is called by.
+fn listen_apart(
+    config: &Config,
+    certificates: Arc<Certificates>,
+    limits: Limits,
+) -> Result<Option<(Listener, Vec<String>)>, Error> {
+    let addresses = config.api_addresses();
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let server_config = tls::server_config(certificates).map_err(|e| Error(e.to_string()))?;
+    let listener = Listener::bind(&addresses, Some(server_config), limits);
+    Ok(Some((listener.map_err(|e| Error::of("listen_api")(&e))?, config.api_hosts())))
 }
 
 /// A demonstration begins with settings of its own.

@@ -8,20 +8,30 @@ use crate::{
     web::Site,
 };
 
-/// What a path gives in the place of the braces of a pattern: `None` if it is not of that pattern, `Some(None)` if it is,
-/// but something given can't be understood.
-pub(super) fn given(pattern: &str, path: &str) -> Option<Option<Vec<String>>> {
+/// How a path stands to a pattern.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Given {
+    /// It is another one.
+    Nothing,
+    /// It is of that pattern, but something given can't be understood.
+    Malformed,
+    /// What is given, in its order.
+    Parts(Vec<String>),
+}
+
+/// What a path gives in the place of the braces of a pattern.
+pub(super) fn given(pattern: &str, path: &str) -> Given {
     let (mut wanted, mut found) = (pattern.split('/'), path.split('/'));
     let mut given = Some(Vec::new());
     loop {
         match (wanted.next(), found.next()) {
-            (None, None) => return Some(given),
+            (None, None) => return given.map_or(Given::Malformed, Given::Parts),
             (Some(wanted), Some(found)) if wanted.starts_with('{') => match (&mut given, part(found)) {
                 (Some(given), Some(part)) => given.push(part),
                 _ => given = None,
             },
             (Some(wanted), Some(found)) if wanted == found => {}
-            _ => return None,
+            _ => return Given::Nothing,
         }
     }
 }
@@ -73,8 +83,8 @@ pub(super) fn asked_about(
     let by_domain = given("/api/enrollments/{domain}/{user}", path);
     let found = match (by_upn, by_domain) {
         _ if is_long(request) => None,
-        (Some(Some(given)), _) => upn(&domains, &given[0]),
-        (None, Some(Some(given))) => user(&domains, &given[0], &given[1]),
+        (Given::Parts(given), _) => upn(&domains, &given[0]),
+        (Given::Nothing, Given::Parts(given)) => user(&domains, &given[0], &given[1]),
         _ => None,
     };
     found.ok_or(Problem::PathMalformed)
@@ -121,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_given_is_decoded_once_and_strictly() {
         let of = |path: &str| given(QUESTION, &format!("/api/enrollments/{path}"));
-        let two = |a: &str, b: &str| Some(Some(vec![a.to_owned(), b.to_owned()]));
+        let two = |a: &str, b: &str| Given::Parts(vec![a.to_owned(), b.to_owned()]);
         assert_eq!(of("CORP/mary"), two("CORP", "mary"));
         assert_eq!(of("corp.example/M%C3%BCller"), two("corp.example", "Müller"));
         assert_eq!(of("CORP/a%2525"), two("CORP", "a%25"));
@@ -141,11 +151,11 @@ mod tests {
             "CORP/LAB%5Cmary",
             "CORP/+%2G",
         ] {
-            assert_eq!(of(malformed), Some(None), "{malformed}");
+            assert_eq!(of(malformed), Given::Malformed, "{malformed}");
         }
-        assert_eq!(of(&format!("CORP/{}", "x".repeat(257))), Some(None));
+        assert_eq!(of(&format!("CORP/{}", "x".repeat(257))), Given::Malformed);
         for other in ["CORP", "CORP/mary/", "CORP/mary/x", ""] {
-            assert_eq!(of(other), None, "{other}");
+            assert_eq!(of(other), Given::Nothing, "{other}");
         }
     }
 

@@ -30,6 +30,7 @@ use crate::{
         api_tokens::{self, Holder},
     },
 };
+use address::Given;
 use answer::Problem;
 
 /// The longest address.
@@ -135,15 +136,15 @@ fn find(method: &Method, path: &str) -> Found {
     let (mut allowed, mut is_malformed) = (Vec::new(), false);
     for operation in OPERATIONS {
         match address::given(operation.path, path) {
-            None => {}
-            Some(_) if operation.method != method => {
+            Given::Nothing => {}
+            _ if operation.method != method => {
                 allowed.push(operation.method.to_string());
                 if operation.method == Method::GET {
                     allowed.push("HEAD".to_owned());
                 }
             }
-            Some(None) => is_malformed = true,
-            Some(Some(given)) => return Found::Operation(operation, given),
+            Given::Malformed => is_malformed = true,
+            Given::Parts(given) => return Found::Operation(operation, given),
         }
     }
     match (is_malformed, allowed.is_empty()) {
