@@ -146,7 +146,7 @@ mod tests {
                 }
             }
         }
-        let known = OPERATIONS.iter().map(|it| format!("{} {}", it.method, it.path));
+        let known = OPERATIONS.into_iter().map(|it| format!("{} {}", it.method, it.path));
         assert_eq!(described, known.collect());
     }
 
