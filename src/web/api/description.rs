@@ -108,7 +108,7 @@ pub(super) fn page(site: &Site, request: &Request) -> Response {
     let language = language(site, request);
     // That it can be read is tested.
     let document = serde_json::from_str(DESCRIPTION).unwrap_or_default();
-    let page = page::Page::new(site, language, "api", "menu");
+    let page = page::Page::new(site, language, "api", "describe");
     let context = Context { page, api: words(&document) };
     let mut response = page::render(site, "api.html", &language.code, context, StatusCode::OK);
     if asked(request).is_some() {
