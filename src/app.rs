@@ -310,7 +310,7 @@ impl App {
         let api = async {
             if let Some((listener, hosts)) = self.api {
                 let routes = web::api_routes(Arc::clone(&self.site), hosts);
-                server::serve(listener, routes, Arc::clone(&page), shutdown.clone()).await;
+                Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
             }
         };
         let pages = server::serve(

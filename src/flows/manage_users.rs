@@ -9,7 +9,7 @@ use crate::{
         enrollment::Enrollment,
         lockout::{Subject, Tally},
     },
-    store::{self, Found, Kept as _, account_of},
+    store::{self, Found, Kept as _, users::account_of},
 };
 
 /// So many enrollments are read at a time.

@@ -3,8 +3,8 @@
 
 mod admin;
 mod alerts;
-mod audit;
 mod api;
+mod audit;
 mod codes;
 mod domain;
 mod enroll;
@@ -23,8 +23,8 @@ pub(crate) mod table;
 
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
-pub use audit::{Audit, SyslogTransport};
 pub use api::Api;
+pub use audit::{Audit, SyslogTransport};
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;

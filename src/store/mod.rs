@@ -25,8 +25,7 @@ use std::{
 pub use engine::Room;
 use engine::{Direction, Engine};
 pub use record::{
-    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, account_of,
-    is_unknown_subject,
+    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject,
     owner_of_factor,
 };
 use tokio::sync::Notify;

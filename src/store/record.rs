@@ -4,9 +4,9 @@ use std::ops::Bound;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Error;
+use super::{Error, users::account_of};
 use crate::domain::{
-    account::{AccountKey, DomainName, ObjectGuid},
+    account::AccountKey,
     admin::{AdminId, AdminSession, Invitation, LocalAdmin, SecondFactor, SetupLink},
     api_token::ApiToken,
     caps::Sent,
@@ -321,15 +321,6 @@ impl Kept for SecondFactor {
     fn bounds() -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
         (Bound::Included(admin_key(b'a', &[])), Bound::Included(admin_key(b'f', &[])))
     }
-}
-
-/// The account about which something is kept under that key.
-pub fn account_of(key: &[u8]) -> Option<AccountKey> {
-    let rest = key.get(2..)?;
-    let end = rest.iter().position(|byte| *byte == 0)?;
-    let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
-    let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
-    Some(AccountKey { domain, guid })
 }
 
 /// Whose second factor is kept under that key.

@@ -8,8 +8,8 @@ use super::{
     answer::{Problem, json},
 };
 use crate::{
-    domain::audit::{Action, Event, Outcome},
-    flows::events,
+    domain::audit::{Action, Numbered, Outcome},
+    flows::Error,
     web::Site,
 };
 
@@ -32,7 +32,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn of((number, event): (u64, Event)) -> Self {
+    fn of(Numbered { number, event }: Numbered) -> Self {
         Self {
             number,
             at: event.at.to_string(),
@@ -64,7 +64,8 @@ pub(super) async fn list(site: &Site, query: &str) -> Result<Response, Problem> 
         None => 0,
         Some(after) => after.parse().map_err(|_| Problem::ParameterMalformed("after".into()))?,
     };
-    let found = events::list_after(&site.services, after, limit(most.as_deref())?).await?;
-    let next = found.last().map_or(after, |(number, _)| *number);
+    let most = limit(most.as_deref())?;
+    let found = site.services.store.events_after(after, most).await.map_err(Error::from)?;
+    let next = found.last().map_or(after, |last| last.number);
     Ok(json(StatusCode::OK, &Page { events: found.into_iter().map(Shown::of).collect(), next }))
 }
