@@ -54,7 +54,7 @@ use crate::{
         self, Certificates,
         acceptor::{Limits, Listener},
     },
-    web::{self, Site, limit::AddressLimits, server},
+    web::{self, ApiLimits, Site, limit::AddressLimits, server},
 };
 
 /// How often certificate files are looked at.
@@ -89,6 +89,8 @@ pub struct App {
     site: Arc<Site>,
     certificates: Arc<Certificates>,
     secure: Listener,
+    /// The listener of the API alone, and the names it is called by.
+    api: Option<(Listener, Vec<String>)>,
     plain: Option<Listener>,
     base_url: BaseUrl,
     data: PathBuf,
@@ -215,21 +217,13 @@ impl App {
         let is_shorter = !holds_noted(&config.head_path(), &services).await;
         note_start(&services, is_shorter).await;
         let limits = limits(config);
-        let mut names = vec![base_url.host().to_owned()];
-        names.extend(config.extra_hosts.iter().cloned());
-        let source = match (&config.https.certificate, &config.https.key) {
-            (Some(certificate), Some(key)) => {
-                tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
-            }
-            _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
-        };
-        let certificates =
-            Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))?;
+        let certificates = open_certificates(config, &base_url)?;
         let server_config =
             tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
         let bind = Error::of("listen");
         let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
             .map_err(|e| bind(&e))?;
+        let api = listen_apart(config, Arc::clone(&certificates), limits.clone())?;
         let plain = match config.redirect_addresses() {
             addresses if addresses.is_empty() => None,
             addresses => {
@@ -243,6 +237,8 @@ impl App {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            api: ApiLimits::default(),
+            api_apart: api.is_some(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,
@@ -252,6 +248,7 @@ impl App {
             site,
             certificates,
             secure,
+            api,
             plain,
             base_url,
             data: config.data.clone(),
@@ -262,6 +259,11 @@ impl App {
     /// Where it listens for HTTPS.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.secure.local_addresses()
+    }
+
+    /// Where it listens for the API alone.
+    pub fn api_addresses(&self) -> Vec<SocketAddr> {
+        self.api.iter().flat_map(|(listener, _)| listener.local_addresses()).collect()
     }
 
     /// The link by which the first administrator's account is made, if nobody can sign in yet. Whoever has it may: it
@@ -302,13 +304,52 @@ impl App {
             let site = Arc::clone(&self.site);
             Arc::new(move |status: StatusCode| -> Response { web::bare_page(&site, status) })
         };
-        let pages = server::serve(self.secure, web::routes(Arc::clone(&self.site)), page, shutdown.clone());
+        let api = async {
+            if let Some((listener, hosts)) = self.api {
+                let routes = web::api_routes(Arc::clone(&self.site), hosts);
+                Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
+            }
+        };
+        let pages = server::serve(
+            self.secure,
+            web::routes(Arc::clone(&self.site)),
+            Arc::clone(&page),
+            shutdown.clone(),
+        );
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services.store, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, reload, links, head);
+        tokio::join!(watch, jobs, redirect, pages, api, reload, links, head);
     }
+}
+
+/// The certificate of the configuration, or one that is made here.
+fn open_certificates(config: &Config, base_url: &BaseUrl) -> Result<Arc<Certificates>, Error> {
+    let mut names = vec![base_url.host().to_owned()];
+    names.extend(config.extra_hosts.iter().cloned());
+    let source = match (&config.https.certificate, &config.https.key) {
+        (Some(certificate), Some(key)) => {
+            tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
+        }
+        _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
+    };
+    Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))
+}
+
+/// The listener of the API alone, if it is to have one, and the names it is called by.
+fn listen_apart(
+    config: &Config,
+    certificates: Arc<Certificates>,
+    limits: Limits,
+) -> Result<Option<(Listener, Vec<String>)>, Error> {
+    let addresses = config.api_addresses();
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let server_config = tls::server_config(certificates).map_err(|e| Error(e.to_string()))?;
+    let listener = Listener::bind(&addresses, Some(server_config), limits);
+    Ok(Some((listener.map_err(|e| Error::of("listen_api")(&e))?, config.api_hosts())))
 }
 
 /// A demonstration begins with settings of its own.

@@ -89,7 +89,7 @@ fn require_owner(config: &Config) -> Result<(), Failure> {
 /// Carries a command out; true if all was well.
 pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments.load()?).await.map(|()| true),
+        Command::Serve(arguments) => Box::pin(serve::run(&arguments.load()?)).await.map(|()| true),
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),

@@ -14,6 +14,7 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         version = env!("CARGO_PKG_VERSION"),
         base_url = config.base_url.as_ref().map(crate::config::BaseUrl::origin),
         addresses = addresses.join(" "),
+        api = app.api_addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         "serving"
     );
     if let Some(link) = app.setup_link().await.map_err(|e| Failure(e.to_string()))? {

@@ -23,12 +23,7 @@ impl BaseUrl {
 
     /// The host alone, without brackets.
     pub fn host(&self) -> &str {
-        let authority = self.authority();
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => host,
-            _ => authority,
-        };
-        host.trim_start_matches('[').trim_end_matches(']')
+        super::without_port(self.authority()).trim_start_matches('[').trim_end_matches(']')
     }
 }
 

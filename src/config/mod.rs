@@ -39,6 +39,8 @@ tab! {
         listen: Vec<String> = vec!["[::]:443".into()], as listen_form;
         /// Where plain HTTP is listened for, only to be sent to HTTPS.
         listen_http: Vec<String> = vec!["[::]:80".into()], as listen_form;
+        /// Where the API is listened for, apart from the pages; where they are if there are none.
+        listen_api: Vec<String> = Vec::new(), as listen_form;
         /// The file with the secret that keys the hashes; `secret.key` in the data folder if not set.
         secret_file: Option<PathBuf> = None, as form::some;
         /// The certificate.
@@ -225,6 +227,23 @@ impl Config {
         self.listen_http.iter().filter_map(|address| resolve(address).ok()).collect()
     }
 
+    /// The addresses to listen on for the API alone.
+    pub fn api_addresses(&self) -> Vec<SocketAddr> {
+        self.listen_api.iter().filter_map(|address| resolve(address).ok()).collect()
+    }
+
+    /// The `Host` values that are answered where the API is listened for apart, in lower case: the names under which the pages
+    /// are known, with its ports, and further hosts as they are given.
+    pub fn api_hosts(&self) -> Vec<String> {
+        let extra = self.extra_hosts.iter().map(|host| host.to_lowercase());
+        let names = self.hosts().into_iter().map(|host| without_port(&host).to_owned()).collect::<Vec<_>>();
+        let ports: Vec<u16> = self.api_addresses().iter().map(SocketAddr::port).collect();
+        let at_ports = names.iter().flat_map(|name| {
+            ports.iter().map(move |port| if *port == 443 { name.clone() } else { format!("{name}:{port}") })
+        });
+        at_ports.chain(extra).collect()
+    }
+
     /// The `Host` values that are answered, in lower case: that of the base URL first.
     pub fn hosts(&self) -> Vec<String> {
         let base = self.base_url.iter().map(|base_url| base_url.authority().to_owned());
@@ -255,6 +274,14 @@ impl Config {
 /// Only what is wrong: the text of an error of `toml` also shows the line, and that line may have a password.
 fn error_text(error: &toml::de::Error) -> String {
     error.message().lines().collect::<Vec<_>>().join(" ")
+}
+
+/// Host and perhaps port: the host, an IPv6 address in its brackets.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, String> {

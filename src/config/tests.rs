@@ -237,6 +237,24 @@ fn where_a_key_is_fixed_is_remembered() {
     assert_eq!(config.given.sources.find("settings.security.hash_lanes"), None);
 }
 
+#[test]
+fn where_the_api_is_apart_it_is_called_by_the_same_names_with_its_port() {
+    let text = "base_url = \"https://reset.corp.example\"\nextra_hosts = [\"Reset:8443\", \"[::1]:443\"]\n";
+    let config = load(&format!("{text}listen_api = [\"127.0.0.1:9443\", \"127.0.0.1:443\"]"), &[]).unwrap();
+    let expected = [
+        "reset.corp.example:9443",
+        "reset.corp.example",
+        "reset:9443",
+        "reset",
+        "[::1]:9443",
+        "[::1]",
+        "reset:8443",
+        "[::1]:443",
+    ];
+    assert_eq!(config.api_hosts(), expected);
+    assert!(load(text, &[]).unwrap().api_addresses().is_empty());
+}
+
 /// The example with every key that is commented out put in force. Comments have a blank behind the `#`, items of a list four.
 fn uncommented(example: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {

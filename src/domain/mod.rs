@@ -6,6 +6,7 @@
 pub mod account;
 pub mod admin;
 pub mod answer;
+pub mod api_token;
 pub mod audit;
 pub mod caps;
 pub mod clock;

@@ -45,6 +45,12 @@ impl Network {
     }
 }
 
+/// Whether that address is in one of these networks; in any, if there are none. What is no network has no addresses.
+pub fn are_open_to(networks: &[String], address: IpAddr) -> bool {
+    let mut known = networks.iter().filter_map(|text| text.parse::<Network>().ok());
+    networks.is_empty() || known.any(|network| network.contains(address))
+}
+
 /// It is no network.
 #[derive(Debug)]
 pub struct NoNetwork;

@@ -172,7 +172,7 @@ pub async fn end_session(
 }
 
 /// All of a kind, however many: who knows a password can begin many sessions, behind which others must not be hidden.
-async fn list<R: Kept>(services: &Services) -> Result<Vec<(Vec<u8>, Found<R>)>, Error> {
+pub(super) async fn list<R: Kept>(services: &Services) -> Result<Vec<(Vec<u8>, Found<R>)>, Error> {
     let mut all: Vec<(Vec<u8>, Found<R>)> = Vec::new();
     loop {
         let after = all.last().map(|(key, _)| key.clone());

@@ -5,17 +5,20 @@
 
 pub mod access;
 pub mod answer;
+pub mod api_tokens;
 pub mod attempt;
 pub mod change;
 pub mod change_settings;
 pub mod code;
 mod dispatch;
 pub mod enroll;
+pub mod enrolled;
 pub mod forward;
 pub mod hashing;
 pub mod held;
 pub mod identify;
 pub mod import;
+pub mod manage_users;
 pub mod methods;
 pub mod outbox;
 pub mod panel_passkeys;

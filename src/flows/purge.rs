@@ -331,7 +331,7 @@ fn event(services: &Services, domain: &DomainName, outcome: Outcome, detail: &st
         source: "job".into(),
         user: String::new(),
         domain: domain.to_string(),
-        action: Action::Removal,
+        action: Action::EnrollmentDeleted,
         detail: detail.into(),
         source_ip: None,
         source_user: None,

@@ -108,7 +108,7 @@ pub(super) fn hash_of(token: &str) -> Option<[u8; 32]> {
     URL_SAFE_NO_PAD.decode(token).ok().map(|token| sha256(&token))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     hash

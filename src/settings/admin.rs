@@ -2,8 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::table::tab;
-use crate::domain::{account::Account, admin::Role, network::Network, permission::is_sid};
+use super::{form, table::tab};
+use crate::domain::{account::Account, admin::Role, network::are_open_to, permission::is_sid};
 
 tab! {
     /// The Admin tab.
@@ -18,7 +18,7 @@ tab! {
         auditors: Vec<String> = Vec::new(), as group, of Groups;
         /// From where the panel can be reached: networks like `10.1.0.0/16` or `2001:db8::/32`, or single addresses. For all
         /// others there is no such page. Empty: from everywhere.
-        addresses: Vec<String> = Vec::new(), as network;
+        addresses: Vec<String> = Vec::new(), as form::network;
         /// After so many minutes without a step one has to sign in again.
         idle_minutes: u32 = 10, in 1..=60;
         /// After so many hours in any case.
@@ -39,18 +39,10 @@ fn group(text: &str) -> Result<(), String> {
     }
 }
 
-/// Addresses that begin alike.
-fn network(text: &str) -> Result<(), String> {
-    text.parse::<Network>().map(|_| ()).map_err(|_| {
-        "is neither an address nor a network like \"10.1.0.0/16\", with nothing behind its first bits".into()
-    })
-}
-
 impl Admin {
     /// Whether the panel can be reached from there.
     pub fn is_open_to(&self, address: IpAddr) -> bool {
-        let mut networks = self.addresses.iter().filter_map(|text| text.parse::<Network>().ok());
-        self.addresses.is_empty() || networks.any(|network| network.contains(address))
+        are_open_to(&self.addresses, address)
     }
 
     /// What an account may do in the panel; the most of what its groups may.

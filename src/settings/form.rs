@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 
-use crate::domain::contact::EmailAddress;
+use crate::domain::{contact::EmailAddress, network::Network};
 
 /// Any text but none.
 pub fn some(text: &str) -> Result<(), String> {
@@ -163,6 +163,13 @@ pub fn language(text: &str) -> Result<(), String> {
             .split('-')
             .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric()));
     if sound { Ok(()) } else { Err("is not a language such as en or de".into()) }
+}
+
+/// Addresses that begin alike.
+pub fn network(text: &str) -> Result<(), String> {
+    text.parse::<Network>().map(|_| ()).map_err(|_| {
+        "is neither an address nor a network like \"10.1.0.0/16\", with nothing behind its first bits".into()
+    })
 }
 
 #[cfg(test)]

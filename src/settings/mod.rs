@@ -3,6 +3,7 @@
 
 mod admin;
 mod alerts;
+mod api;
 mod audit;
 mod codes;
 mod domain;
@@ -22,6 +23,7 @@ pub(crate) mod table;
 
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
+pub use api::Api;
 pub use audit::{Audit, SyslogTransport};
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
@@ -55,6 +57,8 @@ table::tab! {
         admin: Admin = Admin::default();
         /// The Audit tab.
         audit: Audit = Audit::default();
+        /// The API tab.
+        api: Api = Api::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.

@@ -8,6 +8,7 @@ use super::Error;
 use crate::domain::{
     account::{AccountKey, DomainName, ObjectGuid},
     admin::{AdminId, AdminSession, Invitation, LocalAdmin, SecondFactor, SetupLink},
+    api_token::ApiToken,
     caps::Sent,
     clock::Timestamp,
     enrollment::Enrollment,
@@ -63,6 +64,8 @@ pub enum Space {
     Invitations,
     /// Accounts that were not found any more.
     Missed,
+    /// Tokens of the API.
+    ApiTokens,
     /// Single values of the store itself.
     Meta,
 }
@@ -87,6 +90,7 @@ impl Space {
             Self::AdminSessions => b'p',
             Self::Invitations => b'i',
             Self::Missed => b'g',
+            Self::ApiTokens => b'k',
             Self::Meta => b'm',
         }
     }
@@ -370,6 +374,15 @@ fn account_of(bytes: &[u8]) -> Option<AccountKey> {
 impl Kept for Invitation {
     const SPACE: Space = Space::Invitations;
     /// SHA-256 of the token in it.
+    type Key = [u8; 32];
+    fn key(hash: &[u8; 32]) -> Vec<u8> {
+        [&[Self::SPACE.letter()], &hash[..]].concat()
+    }
+}
+
+impl Kept for ApiToken {
+    const SPACE: Space = Space::ApiTokens;
+    /// SHA-256 of its random bits.
     type Key = [u8; 32];
     fn key(hash: &[u8; 32]) -> Vec<u8> {
         [&[Self::SPACE.letter()], &hash[..]].concat()

@@ -53,7 +53,7 @@ use crate::{
         keyring::Keyring,
     },
     tls::{self, Certificates},
-    web::{self, Site, limit::AddressLimits},
+    web::{self, ApiLimits, Site, limit::AddressLimits},
 };
 
 /// The name the program answers to.
@@ -235,6 +235,8 @@ impl TestApp {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            api: ApiLimits::default(),
+            api_apart: false,
             certificates: self.certificates().await,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),

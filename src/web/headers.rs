@@ -9,7 +9,7 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{Site, problem};
+use super::{Site, api, problem};
 use crate::{domain::refusal::Refusal, flows::Error};
 
 /// The longest address.
@@ -47,6 +47,8 @@ const STRICT_TRANSPORT: &str = "max-age=63072000; includeSubDomains";
 pub struct Guard<E> {
     /// What it needs to draw an error.
     pub site: Arc<Site>,
+    /// The `Host` values that are answered.
+    pub hosts: Vec<String>,
     /// What it guards.
     pub inner: E,
 }
@@ -58,7 +60,7 @@ impl<E: Endpoint> Endpoint for Guard<E> {
         let site = &self.site;
         let language = super::language(site, &request).clone();
         let refuse = |refusal| problem::page(site, &language, None, &Error::Refused(refusal)).0;
-        let mut response = if let Err(refusal) = admit(&request, &site.hosts) {
+        let mut response = if let Err(refusal) = admit(&request, &self.hosts) {
             refuse(refusal)
         } else {
             match self.inner.call(request).await {
@@ -110,6 +112,10 @@ fn admit(request: &Request, hosts: &[String]) -> Result<(), Refusal> {
     };
     if named.next().is_some() || !hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return Err(Refusal::HostUnknown);
+    }
+    // The API has methods and errors of its own.
+    if api::is_at(request.uri().path()) {
+        return Ok(());
     }
     if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
         return Err(Refusal::MethodUnknown);

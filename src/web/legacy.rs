@@ -2,6 +2,9 @@
 
 use poem::{Response, Route, handler, http::StatusCode, web::Path};
 
+/// What stands before `/api/enrollments/…`.
+pub const BEFORE_API: &str = "/pwreset/apr.dll";
+
 /// `/pwreset/`, `/pwreset/apr.dll?cmd=…`, `/pwreset/en_default.htm`.
 pub fn routes() -> Route {
     Route::new().at("/", program).at("/apr.dll", program).at("/:page", page)

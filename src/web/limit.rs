@@ -1,9 +1,10 @@
-//! How often one address, and all together, may post. Counted before anything is looked up, for every name alike.
+//! How often one address, one token, and all together, may come. Counted before anything is looked up, for every name alike.
 //!
 //! Kept in memory: a restart gives an address its tries back. What is counted against accounts is in the store.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -11,8 +12,8 @@ use std::{
 
 use crate::domain::{clock::Timestamp, network::network_of};
 
-/// The most addresses remembered; beyond, those with the most tries left are forgotten.
-const MOST_ADDRESSES: usize = 50_000;
+/// The most addresses remembered, or others; beyond, those with the most tries left are forgotten.
+const MOST: usize = 50_000;
 
 /// A bucket of tries that fills up again with time.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +47,36 @@ pub struct Excess {
     pub first: bool,
 }
 
+/// A bucket for each of many.
+#[derive(Debug)]
+pub struct Buckets<K>(Mutex<HashMap<K, Bucket>>);
+
+impl<K> Default for Buckets<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Takes a try of that one. A limit of 0 is none.
+    pub fn take(&self, key: K, per_minute: u32, now: Timestamp) -> Result<(), Excess> {
+        if per_minute == 0 {
+            return Ok(());
+        }
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = f64::from(per_minute);
+        if buckets.len() >= MOST {
+            forget(&mut buckets, size, now);
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket { left: size, at: now, told: false });
+        take(bucket, size, size / 60.0, now)
+    }
+}
+
 /// The buckets of all addresses, and the one they share.
 #[derive(Debug, Default)]
 pub struct AddressLimits {
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+    buckets: Buckets<IpAddr>,
     overall: Mutex<Option<Bucket>>,
 }
 
@@ -62,16 +89,7 @@ impl AddressLimits {
         per_second_overall: u32,
         now: Timestamp,
     ) -> Result<(), Excess> {
-        if per_minute > 0 {
-            let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-            if buckets.len() >= MOST_ADDRESSES {
-                forget(&mut buckets, f64::from(per_minute), now);
-            }
-            let size = f64::from(per_minute);
-            let bucket =
-                buckets.entry(network_of(address)).or_insert(Bucket { left: size, at: now, told: false });
-            take(bucket, size, size / 60.0, now)?;
-        }
+        self.buckets.take(network_of(address), per_minute, now)?;
         if per_second_overall > 0 {
             let rate = f64::from(per_second_overall);
             let mut overall = self.overall.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,12 +109,12 @@ fn take(bucket: &mut Bucket, size: f64, per_second: f64, now: Timestamp) -> Resu
 }
 
 /// Forgets addresses that have been quiet for a minute (their buckets are full again); if all are busy, every second.
-fn forget(buckets: &mut HashMap<IpAddr, Bucket>, size: f64, now: Timestamp) {
+fn forget<K: Eq + Hash>(buckets: &mut HashMap<K, Bucket>, size: f64, now: Timestamp) {
     buckets.retain(|_, bucket| now.since(bucket.at) < Duration::from_secs(60));
-    if buckets.len() >= MOST_ADDRESSES {
+    if buckets.len() >= MOST {
         buckets.retain(|_, bucket| bucket.left < size / 2.0);
     }
-    if buckets.len() >= MOST_ADDRESSES {
+    if buckets.len() >= MOST {
         let mut keep = false;
         buckets.retain(|_, _| {
             keep = !keep;
@@ -151,6 +169,6 @@ mod tests {
         for n in 0..120_000_u32 {
             let _ = limits.take(IpAddr::from(n.to_be_bytes()), 10, 0, NOW);
         }
-        assert!(limits.buckets.lock().unwrap().len() <= MOST_ADDRESSES);
+        assert!(limits.buckets.0.lock().unwrap().len() <= MOST);
     }
 }

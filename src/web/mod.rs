@@ -4,6 +4,7 @@
 //! anything is stored or which directory there is.
 
 mod admin;
+mod api;
 pub mod csrf;
 mod form;
 mod headers;
@@ -25,6 +26,7 @@ use poem::{
 };
 
 pub use admin::addresses as panel_addresses;
+pub use api::{Limits as ApiLimits, operations as api_operations};
 
 use crate::{
     domain::{
@@ -49,6 +51,10 @@ pub struct Site {
     pub noted: limit::AddressLimits,
     /// Who may have the panel try things how often: what is tried reaches into the network.
     pub trials: limit::AddressLimits,
+    /// How often the API may be asked, from an address and with a token.
+    pub api: api::Limits,
+    /// Whether the API has a listener of its own, and is not where the pages are.
+    pub api_apart: bool,
     /// The certificate of the pages.
     pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
@@ -68,6 +74,9 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))
         .nest("/pwreset", legacy::routes());
     routes = admin::add_routes(routes, &site);
+    if !site.api_apart {
+        routes = api::add_routes(routes, &site);
+    }
     if site.demo {
         for (path, json) in [("/demo/outbox", false), ("/demo/outbox.json", true)] {
             routes = routes.at(path, outbox::Outbox { site: Arc::clone(&site), json });
@@ -76,7 +85,15 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
     for kind in Kind::ALL {
         routes = routes.at(format!("/{kind}"), user::FlowPages { site: Arc::clone(&site), kind });
     }
-    headers::Guard { site, inner: routes.into_endpoint() }
+    headers::Guard { hosts: site.hosts.clone(), site, inner: routes.into_endpoint() }
+}
+
+/// The addresses of the API alone, for a listener of its own that is called by these names.
+pub fn api_routes(site: Arc<Site>, hosts: Vec<String>) -> impl Endpoint {
+    // What its description needs to be seen.
+    let routes = Route::new().at("/assets/:name", statics::Assets(Arc::clone(&site)));
+    let routes = api::add_routes(routes, &site);
+    headers::Guard { hosts, site, inner: routes.into_endpoint() }
 }
 
 /// The page of an answer that the serve loop gives without asking the routes.

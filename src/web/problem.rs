@@ -34,7 +34,7 @@ struct Words {
 }
 
 /// How an error is answered: status, tone, seconds after which to try again.
-const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
+pub const fn manner(error: &Error) -> (StatusCode, &'static str, u64) {
     match error {
         Error::Refused(refusal) => match refusal {
             Refusal::RateLimited { seconds } | Refusal::CodeTriesSpent { seconds } => {
@@ -69,8 +69,8 @@ const fn is_worth_another_try(error: &Error) -> bool {
     ))
 }
 
-/// The page of an error, and the reference number on it. The visitor sees no cause; the log has it, once.
-pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error) -> (Response, String) {
+/// Writes an error down, once: the visitor sees no cause, but the reference number that this gives.
+pub fn log(kind: Option<Kind>, error: &Error) -> String {
     let reference = reference();
     match error {
         // What anyone can provoke at any rate must not fill the log.
@@ -85,6 +85,12 @@ pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error)
         Error::Unavailable(..) => tracing::warn!(reference, %error, flow = ?kind, "unavailable"),
         Error::Internal(_) => tracing::error!(reference, %error, flow = ?kind, "internal error"),
     }
+    reference
+}
+
+/// The page of an error, and the reference number on it. The visitor sees no cause; the log has it, once.
+pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error) -> (Response, String) {
+    let reference = log(kind, error);
     let (status, tone, seconds) = manner(error);
     let code = error.code();
     let count = match error {

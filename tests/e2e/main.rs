@@ -8,6 +8,7 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod api;
 mod audit;
 mod check;
 mod directory_contract;

@@ -15,7 +15,7 @@ use super::support::{
 const PASSWORD: &str = "A-Long-Enough-Passphrase";
 
 /// The path of the last link that leads to a first account.
-fn link_in(text: &str) -> Option<String> {
+pub(super) fn link_in(text: &str) -> Option<String> {
     path_in(text, "/admin/setup/")
 }
 
@@ -55,7 +55,7 @@ async fn is_titled(browser: &Browser, title: &str) {
 }
 
 /// Makes the first account by a link; the key of its app.
-async fn sets_up(browser: &Browser, server: &Server, link: &str) -> String {
+pub(super) async fn sets_up(browser: &Browser, server: &Server, link: &str) -> String {
     browser.goto(&server.url(link)).await.unwrap();
     is_titled(browser, "Make the first account").await;
     browser.photograph("admin-setup").await;

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod api;
 mod architecture;
 mod attacks;
 mod bad_input;

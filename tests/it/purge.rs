@@ -92,7 +92,7 @@ fn comes(app: &TestApp, name: &str, incarnation: u32) {
 }
 
 async fn removals(app: &TestApp) -> Vec<(Outcome, String, String)> {
-    let events = app.events().await.into_iter().filter(|event| event.action == Action::Removal);
+    let events = app.events().await.into_iter().filter(|event| event.action == Action::EnrollmentDeleted);
     events
         .map(|event| {
             assert_eq!((event.source.as_str(), event.domain.as_str()), ("job", "demo.example"));

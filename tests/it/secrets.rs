@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use poem::http::Method;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use regain::{
@@ -191,9 +192,19 @@ async fn administers(app: &TestApp) -> (Vec<Page>, Vec<String>) {
     let table = format!("user,question1,answer1\nalice,Which pet was the first?,{ANSWER}\n,\"{ANSWER}");
     root.open("/admin/import").await;
     pages.push(sends(&mut root, "/admin/import", &[("text", &table), ("action", "check")]).await);
+    root.open("/admin/api").await;
+    let fields = [("action", "make"), ("name", "x"), ("days", "0"), ("scope.users:read", "on")];
+    let page = sends(&mut root, "/admin/api", &fields).await;
+    let program = page.html[page.html.find("regain_").unwrap()..][..71].to_owned();
+    app.set(|settings| settings.api.tokens = true);
+    let authorization = format!("Bearer {program}");
+    let headers = [("authorization", authorization.as_str())];
+    let answer = app.visitor("x").call(Method::GET, "/api/v1/users", &headers, Vec::new()).await;
+    assert_eq!(answer.code(), 200);
+    pages.extend([page, answer]);
     let link = invitation(app, None).await;
     let token = link.rsplit('/').next().unwrap().to_owned();
-    (pages, vec![token, root.cookies[COOKIE].clone()])
+    (pages, vec![token, root.cookies[COOKIE].clone(), program["regain_".len()..].to_owned()])
 }
 
 #[tokio::test]

@@ -8,10 +8,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::{
-    account_of,
-    block::{self, Block, Header},
-};
+use super::block::{self, Block, Header};
 use crate::{
     domain::{enrollment::Enrollment, filter::Row as _, user::User},
     store::{
@@ -135,7 +132,7 @@ impl Store {
             let mut users = Vec::with_capacity(page.len());
             for (key, enrollment) in &page {
                 let account =
-                    account_of(key).ok_or_else(|| Error::Damaged("a key of an enrollment".into()))?;
+                    record::owner(key).ok_or_else(|| Error::Damaged("a key of an enrollment".into()))?;
                 users.push(self.user_of(account, enrollment).await?);
             }
             let first = if headers.is_empty() {
@@ -190,7 +187,7 @@ impl Store {
             batch = batch.expect_value(mark.clone(), value.clone()).remove(mark.clone());
             let enrollment_key = [&[Space::Enrollments.letter(), b'k'], &mark[1..]].concat();
             let account =
-                account_of(&enrollment_key).ok_or_else(|| Error::Damaged("a mark of a user".into()))?;
+                record::owner(&enrollment_key).ok_or_else(|| Error::Damaged("a mark of a user".into()))?;
             let found = self.find_user(&account).await?;
             match (users.binary_search_by(|(identity, _)| identity[..].cmp(&mark[1..])), found) {
                 (Ok(at), Some(user)) => users[at].1 = user,

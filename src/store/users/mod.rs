@@ -8,21 +8,13 @@ mod search;
 
 use super::{Error, Store};
 use crate::domain::{
-    account::{AccountKey, DomainName, ObjectGuid},
+    account::AccountKey,
     enrollment::Enrollment,
     lockout::{Subject, Tally},
     user::User,
 };
 pub use index::Index;
 pub(super) use index::mark_of;
-
-/// Whose enrollment is kept under that key.
-pub fn account_of(key: &[u8]) -> Option<AccountKey> {
-    let rest = key.get(2..)?;
-    let end = rest.iter().position(|byte| *byte == 0)?;
-    let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
-    Some(AccountKey { domain, guid: ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?) })
-}
 
 impl Store {
     /// Someone who enrolled.

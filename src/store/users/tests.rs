@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     domain::{
+        account::{DomainName, ObjectGuid},
         clock::Timestamp,
         contact::EmailAddress,
         filter::{Filter, Row as _, Search, Test},

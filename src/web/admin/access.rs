@@ -107,7 +107,7 @@ fn id_of(who: &AdminId) -> String {
     }
 }
 
-fn hash_in(id: &str) -> Option<[u8; 32]> {
+pub(super) fn hash_in(id: &str) -> Option<[u8; 32]> {
     URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()
 }
 

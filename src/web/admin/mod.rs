@@ -13,6 +13,7 @@ mod proof;
 mod purge;
 mod settings;
 mod sign_in;
+mod tokens;
 mod transfer;
 
 use std::{net::IpAddr, sync::Arc};
@@ -58,11 +59,12 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 17] = [
+const ROUTES: [(&str, Answers); 18] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
+    ("/admin/api", Answers::Guarded(|| Box::new(tokens::Tokens))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),

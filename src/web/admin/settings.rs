@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
-pub(super) const TABS: [&str; 13] = [
+pub(super) const TABS: [&str; 14] = [
     "general",
     "enroll",
     "security",
@@ -44,6 +44,7 @@ pub(super) const TABS: [&str; 13] = [
     "audit",
     "limits",
     "admin",
+    "api",
 ];
 
 /// Whether someone in that role may see settings: those who help users have no need to.
@@ -52,7 +53,7 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 12] = [
+const GUARDED: [&str; 13] = [
     "enroll",
     "security",
     "methods",
@@ -64,6 +65,7 @@ const GUARDED: [&str; 12] = [
     "audit",
     "limits",
     "admin",
+    "api",
     "domain",
 ];
 
