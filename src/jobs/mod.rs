@@ -65,6 +65,9 @@ async fn rounds(services: &Services, shutdown: &CancellationToken) {
         if let Err(error) = forget_counts(services).await {
             tracing::warn!(%error, "the round over counts was not finished");
         }
+        if let Err(error) = services.store.index_users(&|_, _| {}).await {
+            tracing::warn!(%error, "the index of those who enrolled is not up to date");
+        }
         if shutdown.run_until_cancelled(tokio::time::sleep(ROUND)).await.is_none() {
             return;
         }
