@@ -42,6 +42,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
+    report,
     settings::{DomainSettings, Settings, Transport, layers},
     store::{
         Store,
@@ -245,6 +246,7 @@ impl App {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            desk: report::desk::Desk::default(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,

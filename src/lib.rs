@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! composition   main → cli → app        may name everything
-//! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls)
+//! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls
+//!               report                  and report)
 //! steps         flows                   "first this, then that" is written only here
 //! adapters      directory · store · render   each owns one technology; blind to each other
 //!               notify → render         composes and delivers messages
@@ -39,6 +40,7 @@ pub mod jobs;
 pub mod notify;
 pub mod passkeys;
 pub mod render;
+pub mod report;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

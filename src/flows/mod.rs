@@ -187,7 +187,7 @@ pub enum Next {
 }
 
 /// Why a step could not be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The person is not served.
     #[error("refused: {}", .0.code())]

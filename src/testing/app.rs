@@ -45,6 +45,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
+    report,
     settings::{Settings, layers::Fixed},
     store::{
         Found, Store,
@@ -232,6 +233,7 @@ impl TestApp {
             limits: AddressLimits::default(),
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
+            desk: report::desk::Desk::default(),
             certificates: self.certificates().await,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),

@@ -34,6 +34,7 @@ use crate::{
     },
     flows::{Error, Services, session::SessionId},
     render::{Language, Renderer},
+    report::desk::Desk,
     tls::Certificates,
 };
 
@@ -49,6 +50,8 @@ pub struct Site {
     pub noted: limit::AddressLimits,
     /// Who may have the panel try things how often: what is tried reaches into the network.
     pub trials: limit::AddressLimits,
+    /// Where the tables of the panel are searched.
+    pub desk: Desk,
     /// The certificate of the pages.
     pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.

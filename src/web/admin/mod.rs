@@ -12,6 +12,7 @@ mod overview;
 mod proof;
 mod settings;
 mod sign_in;
+mod table;
 mod transfer;
 
 use std::{net::IpAddr, sync::Arc};
@@ -42,6 +43,8 @@ use crate::{
     render::Language,
 };
 
+use table::{Events, FilterPage, TablePage, Users};
+
 /// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
 const COOKIE: &str = "__Host-regain-admin";
 const PATH: &str = "/";
@@ -57,13 +60,17 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 16] = [
+const ROUTES: [(&str, Answers); 20] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
+    ("/admin/events", Answers::Guarded(|| Box::new(TablePage::<Events>::new()))),
+    ("/admin/events/filter", Answers::Guarded(|| Box::new(FilterPage::<Events>::new()))),
+    ("/admin/users", Answers::Guarded(|| Box::new(TablePage::<Users>::new()))),
+    ("/admin/users/filter", Answers::Guarded(|| Box::new(FilterPage::<Users>::new()))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),

@@ -1,0 +1,52 @@
+//! Those who enrolled, as a table.
+
+use std::sync::Arc;
+
+use super::{Table, story};
+use crate::{
+    domain::{
+        filter::{Found, Search},
+        user::{User, UserColumn},
+    },
+    flows::{Error, Services},
+    report::desk::Progress,
+};
+
+/// Those who enrolled.
+pub(in crate::web::admin) struct Users;
+
+impl Table for Users {
+    type Column = UserColumn;
+    type Row = User;
+
+    const KEY: &'static str = "users";
+    const BY: UserColumn = UserColumn::User;
+    const IS_DESCENDING: bool = false;
+    const SHOWN: &'static [UserColumn] = &[
+        UserColumn::User,
+        UserColumn::Domain,
+        UserColumn::Email,
+        UserColumn::Enrolled,
+        UserColumn::Reset,
+        UserColumn::Unlocked,
+        UserColumn::Changed,
+        UserColumn::State,
+    ];
+    const COUNTED_BY: UserColumn = UserColumn::State;
+
+    async fn search(
+        services: Arc<Services>,
+        search: Search<UserColumn>,
+        progress: Arc<Progress>,
+    ) -> Result<Found<User>, Error> {
+        Ok(services.store.search_users(&search, &|seen, total| progress.tell(seen, total)).await?)
+    }
+
+    fn href(row: &User, column: UserColumn) -> Option<String> {
+        (column == UserColumn::User).then(|| story(&row.account))
+    }
+
+    fn name(row: &User) -> String {
+        format!("{}@{}", row.account.guid, row.account.domain)
+    }
+}
