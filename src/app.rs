@@ -215,7 +215,7 @@ impl App {
         };
         change_settings::adopt(&services).await.map_err(|e| Error(e.to_string()))?;
         prepare_demo(&services, changes).await?;
-        let is_shorter = !holds_noted(&config.head_path(), &services.store).await;
+        let is_shorter = !holds_noted(&config.head_path(), &services).await;
         note_start(&services, is_shorter).await;
         let limits = limits(config);
         let mut names = vec![base_url.host().to_owned()];
@@ -396,10 +396,10 @@ fn limits(config: &Config) -> Limits {
 
 /// Whether the audit log still has the end that was noted when the program ran before. If it has not, that is told in
 /// the log and in the first event of this run: the note itself will be overwritten.
-async fn holds_noted(file: &Path, store: &Store) -> bool {
+async fn holds_noted(file: &Path, services: &Services) -> bool {
     let noted = fs::read_to_string(file).ok().and_then(|text| Head::parse(&text));
     let Some(noted) = noted else { return true };
-    match store.holds(noted).await {
+    match services.store.holds(&services.keys.audit, noted).await {
         Ok(true) => true,
         Ok(false) => {
             tracing::error!(

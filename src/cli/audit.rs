@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: &AuditArguments) -> Result<bool, Failure> {
             file.display()
         ));
     }
-    match store.verify_log(&keys.audit, noted).await.map_err(|e| fails(&e))? {
+    match store.verify_log(&keys.audit, noted, &|_, _| {}).await.map_err(|e| fails(&e))? {
         Verified::Whole(None) => say("The audit log is empty."),
         Verified::Whole(Some(end)) => {
             say(&format!("All {} events are as they were written. The log ends at\n  {end}", end.number));

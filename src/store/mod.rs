@@ -4,10 +4,13 @@
 //! It must not know what the records are for.
 
 pub mod audit;
+mod bloom;
+mod bytes;
 pub mod engine;
 pub mod keyring;
 mod record;
 pub mod seal;
+mod sheet;
 pub mod users;
 
 use std::{
@@ -85,6 +88,7 @@ impl<R> Deref for Found<R> {
 /// The store.
 pub struct Store {
     engine: Arc<dyn Engine>,
+    log: audit::Index,
     next_errand: AtomicU64,
     /// Told when an errand was written.
     errands: Notify,
@@ -97,7 +101,8 @@ impl Store {
         let (from, to) = record::space_bounds(Space::Outbox);
         let last = engine.scan(from, to, Direction::Backward, 1).await?;
         let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
-        Ok(Self { engine, next_errand: AtomicU64::new(next), errands: Notify::new() })
+        let log = audit::Index::open(engine.as_ref()).await?;
+        Ok(Self { engine, log, next_errand: AtomicU64::new(next), errands: Notify::new() })
     }
 
     /// The engine's condition in words, if it can't be written to.

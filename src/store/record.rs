@@ -30,6 +30,10 @@ const VERSION: u8 = 1;
 pub enum Space {
     /// Audit events.
     Audit,
+    /// Headers of blocks of them.
+    AuditHeaders,
+    /// Bodies of the blocks.
+    AuditBodies,
     /// Enrollments.
     Enrollments,
     /// Flows under way.
@@ -58,6 +62,8 @@ impl Space {
     pub(super) const fn letter(self) -> u8 {
         match self {
             Self::Audit => b'a',
+            Self::AuditHeaders => b'h',
+            Self::AuditBodies => b'b',
             Self::Enrollments => b'e',
             Self::Flows => b'f',
             Self::Tallies => b't',
@@ -171,6 +177,27 @@ impl Kept for PepperMark {
     fn key((): &()) -> Vec<u8> {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(b"pepper");
+        bytes
+    }
+}
+
+/// Where the audit log begins, once its first events were dropped.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub(super) struct LogStart {
+    /// The number of its first event.
+    pub number: u64,
+    /// The seal of the event before.
+    pub before: [u8; 32],
+    /// The seal over both.
+    pub seal: [u8; 32],
+}
+
+impl Kept for LogStart {
+    const SPACE: Space = Space::Meta;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"log start");
         bytes
     }
 }

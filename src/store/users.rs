@@ -44,16 +44,17 @@ impl Store {
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Found<User>, Error> {
         let mut page = Page::of(search);
-        let (mut after, mut seen) = (None, 0);
+        let (mut after, mut seen, mut matches) = (None, 0, 0);
         loop {
             let rows = self.page::<Enrollment>(after, PAGE).await?;
-            let Some((last, _)) = rows.last() else { return Ok(page.finish(true)) };
+            let Some((last, _)) = rows.last() else { return Ok(page.finish(Some(matches))) };
             after = Some(last.clone());
             for (key, _) in &rows {
                 let account =
                     account_of(key).ok_or_else(|| Error::Damaged("a key of an enrollment".into()))?;
                 let Some(user) = self.find_user(&account).await? else { continue };
                 if search.filter.passes(&mut |column, test| user.cell(column).passes(test)) {
+                    matches += 1;
                     page.offer(user.cell(search.by).for_order(), user.identity(), || {
                         Ok::<_, Error>(user.clone())
                     })?;

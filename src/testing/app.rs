@@ -401,9 +401,8 @@ impl TestApp {
 
     /// The audit log, oldest first.
     pub async fn events(&self) -> Vec<Event> {
-        let mut events = self.site().services.store.latest_events(100_000).await.unwrap();
-        events.reverse();
-        events
+        let events = self.site().services.store.events_after(0, 100_000).await.unwrap();
+        events.into_iter().map(|numbered| numbered.event).collect()
     }
 }
 

@@ -50,6 +50,11 @@ impl Engine for MoodyEngine {
         self.inner.find(key).await
     }
 
+    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        self.require_readable()?;
+        self.inner.find_all(keys).await
+    }
+
     async fn scan(
         &self,
         from: Bound<Vec<u8>>,

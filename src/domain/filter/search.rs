@@ -131,9 +131,8 @@ pub struct Page<R> {
     after: Option<Place>,
     is_descending: bool,
     limit: usize,
+    /// One more than are wanted: then it is known whether there is a next page.
     best: BinaryHeap<Placed<R>>,
-    is_more: bool,
-    matches: u64,
 }
 
 struct Placed<R> {
@@ -174,8 +173,6 @@ impl<R> Page<R> {
             is_descending: search.is_descending,
             limit: search.limit,
             best: BinaryHeap::new(),
-            is_more: false,
-            matches: 0,
         }
     }
 
@@ -187,35 +184,35 @@ impl<R> Page<R> {
         identity: Vec<u8>,
         row: impl FnOnce() -> Result<R, E>,
     ) -> Result<(), E> {
-        self.matches += 1;
         let place = Place { cell, identity };
         let is_before = |place: &Place, bound| compare(place, bound, self.is_descending) != Ordering::Greater;
         if self.after.as_ref().is_some_and(|after| is_before(&place, after)) {
             return Ok(());
         }
-        if self.best.len() == self.limit {
-            self.is_more = true;
-            if self.best.peek().is_none_or(|worst| !is_before(&place, &worst.place)) {
-                return Ok(());
-            }
+        if self.best.len() > self.limit
+            && self.best.peek().is_some_and(|worst| !is_before(&place, &worst.place))
+        {
+            return Ok(());
         }
         self.best.push(Placed { place, is_descending: self.is_descending, row: row()? });
-        if self.best.len() > self.limit {
+        if self.best.len() > self.limit.saturating_add(1) {
             self.best.pop();
         }
         Ok(())
     }
 
-    /// Whether it is full.
-    pub fn is_full(&self) -> bool {
-        self.best.len() >= self.limit
+    /// What is in the order's column of the last row, if there are as many as are wanted and one more: only a row that
+    /// comes before it would still change the page.
+    pub fn last(&self) -> Option<&Cell> {
+        self.best.peek().filter(|_| self.best.len() > self.limit).map(|last| &last.place.cell)
     }
 
-    /// The page; `is_whole` if every row was offered that passes.
-    pub fn finish(self, is_whole: bool) -> Found<R> {
-        let placed = self.best.into_sorted_vec();
-        let next = placed.last().filter(|_| self.is_more || !is_whole).map(|last| last.place.clone());
-        let matches = is_whole.then_some(self.matches);
+    /// The page.
+    pub fn finish(self, matches: Option<u64>) -> Found<R> {
+        let mut placed = self.best.into_sorted_vec();
+        let is_more = placed.len() > self.limit;
+        placed.truncate(self.limit);
+        let next = placed.last().filter(|_| is_more).map(|last| last.place.clone());
         Found { rows: placed.into_iter().map(|placed| placed.row).collect(), next, matches }
     }
 }
@@ -232,7 +229,7 @@ mod tests {
             let row = || Ok::<_, ()>(format!("{name}{number}"));
             page.offer(Cell::text(name).for_order(), vec![*number], row).unwrap();
         }
-        page.finish(true)
+        page.finish(Some(rows.len() as u64))
     }
 
     #[test]

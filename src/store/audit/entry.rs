@@ -5,10 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{
-    Error,
-    bytes::{Reader, Writer},
-};
+use super::Error;
 use crate::{
     domain::{
         account::ObjectGuid,
@@ -16,7 +13,10 @@ use crate::{
         clock::Timestamp,
         secret::Key,
     },
-    store::keyring::keyed_hash,
+    store::{
+        bytes::{Reader, Writer},
+        keyring::keyed_hash,
+    },
 };
 
 /// The version of an entry.
@@ -69,8 +69,18 @@ fn action_of(number: u8) -> Result<Action, Error> {
     Action::ALL.get(usize::from(number)).copied().ok_or_else(|| unknown("event", number))
 }
 
-fn unknown(what: &str, number: u8) -> Error {
-    Error::Damaged(format!("{what} {number} in the audit log is not known to this program"))
+/// The outcome of that word.
+pub(super) fn outcome_named(word: &str) -> Result<Outcome, Error> {
+    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word).ok_or_else(|| unknown("outcome", word))
+}
+
+/// The event of that word.
+pub(super) fn action_named(word: &str) -> Result<Action, Error> {
+    Action::ALL.into_iter().find(|action| action.as_str() == word).ok_or_else(|| unknown("event", word))
+}
+
+fn unknown(what: &str, which: impl std::fmt::Display) -> Error {
+    Error::Damaged(format!("{what} {which} in the audit log is not known to this program"))
 }
 
 /// An address as bytes: 4, 16 or none.

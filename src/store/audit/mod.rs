@@ -3,24 +3,27 @@
 //!
 //! It must not know what the events are of.
 
-mod bytes;
+mod block;
 mod entry;
+mod index;
 mod search;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Bound, sync::Arc};
 
 use super::{
     Error, Store,
     engine::{Batch, Direction},
-    record::{self, Space},
+    record::{self, LogStart, Space},
 };
 use crate::domain::{audit::Event, secret::Key};
+use block::{Block, Header, Sealed};
 use entry::NOTHING;
 pub use entry::Seal;
-pub use search::Counts;
+pub use index::Index;
+use index::keys;
+pub use search::{Counts, Progress};
 
 /// So many records are read or written at a time.
-const PAGE: usize = 500;
 const FEW: usize = 25;
 
 /// The end of the log: of so many events, with the seal of the last.
@@ -61,33 +64,82 @@ pub enum Verified {
     },
 }
 
-/// Goes along the chain, record by record.
+/// Goes along the chain, event by event.
 struct Walk<'a> {
     key: &'a Key,
-    head: Option<Head>,
+    /// The number of the next event, and the seal before it.
+    number: u64,
+    before: Seal,
+    noted: Option<Head>,
 }
 
-impl Walk<'_> {
-    /// The seal before the next event, and its number.
-    fn next(&self) -> (u64, Seal) {
-        self.head.map_or((1, NOTHING), |head| (head.number + 1, head.seal))
+impl<'a> Walk<'a> {
+    fn new(key: &'a Key, start: Option<&LogStart>, noted: Option<Head>) -> Self {
+        let (number, before) = start.map_or((1, NOTHING), |start| (start.number, start.before));
+        Self { key, number, before, noted }
     }
 
-    /// Takes the next record; why it is not as it was written, if it is not.
-    fn step(&mut self, number: Option<u64>, record: &[u8]) -> Result<(), String> {
-        let (wanted, before) = self.next();
-        if number != Some(wanted) {
-            let found = number.map_or_else(|| "another key".to_owned(), |number| format!("event {number}"));
-            return Err(format!("it is missing; {found} comes next"));
-        }
-        let (seal, entry) = entry::parts(record).map_err(|error| error.to_string())?;
-        if entry::seal(self.key, wanted, &before, entry) != seal {
+    /// The last event.
+    fn head(&self) -> Option<Head> {
+        (self.number > 1).then(|| Head { number: self.number - 1, seal: self.before })
+    }
+
+    /// Takes the bytes of the next event. `fits` tells whether a seal is the one that was kept of it.
+    fn step(&mut self, entry: &[u8], fits: impl FnOnce(&Seal) -> bool) -> Result<(), String> {
+        let seal = entry::seal(self.key, self.number, &self.before, entry);
+        if !fits(&seal) {
             return Err("its seal does not fit: it, or the one before it, was changed".into());
         }
-        entry::read(entry).map_err(|error| error.to_string())?;
-        self.head = Some(Head { number: wanted, seal });
+        let here = Head { number: self.number, seal };
+        if self.noted.is_some_and(|noted| noted.number == here.number && noted != here) {
+            return Err("the log was another one when its end was noted here".into());
+        }
+        (self.number, self.before) = (self.number + 1, seal);
         Ok(())
     }
+
+    /// Takes the next record.
+    fn record(&mut self, number: Option<u64>, record: &[u8]) -> Result<(), String> {
+        if number != Some(self.number) {
+            return Err(missing(number));
+        }
+        let (seal, entry) = entry::parts(record).map_err(|error| error.to_string())?;
+        self.step(entry, |own| *own == seal)?;
+        entry::read(entry).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Takes the next block.
+    fn block(&mut self, number: Option<u64>, header: &[u8], body: Option<&[u8]>) -> Result<(), String> {
+        if number != Some(self.number) {
+            return Err(missing(number));
+        }
+        let told = |error: Error| error.to_string();
+        let header_read = Header::read(header).map_err(told)?;
+        let body = body.ok_or("it is missing: of its block there is only the header")?;
+        let block = Block::open(&header_read, body).map_err(told)?;
+        if header_read.first != self.number || header_read.before != self.before {
+            return Err("its block does not follow on the one before".into());
+        }
+        let events = block.events().map_err(told)?;
+        let mut sealed = Vec::with_capacity(block.sheet().rows());
+        for row in 0..block.sheet().rows() {
+            let event = events.read(row).map_err(told)?.event;
+            self.step(&entry::write(&event), |own| block.had(row, own))?;
+            sealed.push(Sealed { seal: self.before, event });
+        }
+        // Whoever changes the header changes what is found and counted.
+        let (made, _) = block::make(header_read.first, header_read.before, &sealed).map_err(told)?;
+        if made.write() == header {
+            Ok(())
+        } else {
+            Err("the header of the block before it was changed".into())
+        }
+    }
+}
+
+fn missing(number: Option<u64>) -> String {
+    let found = number.map_or_else(|| "another key".to_owned(), |number| format!("event {number}"));
+    format!("it is missing; {found} comes next")
 }
 
 impl Store {
@@ -95,7 +147,7 @@ impl Store {
     /// first, but only as long as nothing `was_sealed` before: afterwards an event without a seal is a forged one, and
     /// stays without, for all to see who verify the log.
     pub async fn keep_log(&self, key: &Key, was_sealed: bool) -> Result<(), Error> {
-        if !was_sealed {
+        if !was_sealed && self.log.now().is_empty() {
             self.seal_older(key).await?;
         }
         let key = Key::new(*key.reveal());
@@ -119,28 +171,26 @@ impl Store {
             return Ok(());
         }
         tracing::info!("the audit log of an older program is sealed");
-        let mut walk = Walk { key, head: None };
+        let mut walk = Walk::new(key, None, None);
         let mut from = from;
         loop {
             let rows = self.engine.scan(from, to.clone(), Direction::Forward, FEW).await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
-            from = std::ops::Bound::Excluded(last.clone());
+            from = Bound::Excluded(last.clone());
             let mut batch = Batch::new();
             for (known, raw) in rows {
                 if !record::is_plain(&raw) {
-                    walk.step(record::number_of(&known), &raw).map_err(Error::Damaged)?;
+                    walk.record(record::number_of(&known), &raw).map_err(Error::Damaged)?;
                     continue;
                 }
                 let event: Event = record::decode(&raw)?;
-                let (number, before) = walk.next();
+                let own = record::numbered_key(Space::Audit, walk.number);
                 let bytes = entry::write(&event);
-                let seal = entry::seal(key, number, &before, &bytes);
-                walk.head = Some(Head { number, seal });
-                let own = record::numbered_key(Space::Audit, number);
+                walk.step(&bytes, |_| true).map_err(Error::Damaged)?;
                 if own != known {
                     batch = batch.remove(known);
                 }
-                batch = batch.put(own, entry::record(&seal, &bytes));
+                batch = batch.put(own, entry::record(&walk.before, &bytes));
             }
             if !batch.is_empty() {
                 self.engine.commit(batch).await?;
@@ -158,50 +208,86 @@ impl Store {
         Ok(Some(Head { number, seal: entry::parts(record)?.0 }))
     }
 
-    /// Whether an end of the log that was noted once is still in it.
-    pub async fn holds(&self, noted: Head) -> Result<bool, Error> {
-        let found = self.engine.find(&record::numbered_key(Space::Audit, noted.number)).await?;
-        Ok(match found {
+    /// Whether an end of the log that was noted once is still in it, or was dropped by now as its time was over.
+    pub async fn holds(&self, key: &Key, noted: Head) -> Result<bool, Error> {
+        if let Some(start) = self.log_start().await?
+            && noted.number < start.number
+        {
+            return Ok(start.holds(key));
+        }
+        if let Some(header) = self.log.now().iter().find(|header| header.last() >= noted.number) {
+            let found = self.engine.find(&keys(header.first)[1]).await?;
             // One that can't be read is not the one that was there.
-            Some(record) => entry::parts(&record).is_ok_and(|(seal, _)| seal == noted.seal),
-            None => false,
-        })
-    }
-
-    /// The latest audit events, newest first.
-    pub async fn latest_events(&self, limit: usize) -> Result<Vec<Event>, Error> {
-        let (from, to) = record::space_bounds(Space::Audit);
-        let rows = self.engine.scan(from, to, Direction::Backward, limit).await?;
-        rows.iter().map(|(_, record)| entry::read(entry::parts(record)?.1)).collect()
+            return Ok(noted.number >= header.first
+                && found.is_some_and(|body| {
+                    let row = usize::try_from(noted.number - header.first).unwrap_or(usize::MAX);
+                    Block::open(header, &body).is_ok_and(|block| block.had(row, &noted.seal))
+                }));
+        }
+        let found = self.engine.find(&record::numbered_key(Space::Audit, noted.number)).await?;
+        Ok(found.is_some_and(|record| entry::parts(&record).is_ok_and(|(seal, _)| seal == noted.seal)))
     }
 
     /// Goes along the whole chain. `noted` is an end of it that was noted elsewhere: all up to there must be there still.
-    pub async fn verify_log(&self, key: &Key, noted: Option<Head>) -> Result<Verified, Error> {
-        let (mut from, to) = record::space_bounds(Space::Audit);
-        let mut walk = Walk { key, head: None };
-        loop {
-            let rows = self.engine.scan(from, to.clone(), Direction::Forward, PAGE).await?;
-            let Some((last, _)) = rows.last() else { break };
-            from = std::ops::Bound::Excluded(last.clone());
-            for (known, record) in &rows {
-                let number = walk.next().0;
-                if let Err(why) = walk.step(record::number_of(known), record) {
-                    return Ok(Verified::Broken { number, why });
-                }
-                let here = walk.head;
-                if let Some(noted) = noted.filter(|noted| noted.number == number && Some(*noted) != here) {
-                    let why = "the log was another one when its end was noted here".to_owned();
-                    return Ok(Verified::Broken { number: noted.number, why });
-                }
-            }
+    /// It can be done while events are written; `progress` is told how far it has come.
+    pub async fn verify_log(
+        &self,
+        key: &Key,
+        noted: Option<Head>,
+        progress: Progress<'_>,
+    ) -> Result<Verified, Error> {
+        let start = self.log_start().await?;
+        let mut walk = Walk::new(
+            key,
+            start.as_ref(),
+            noted.filter(|noted| {
+                // What is no longer there can't be looked at.
+                start.as_ref().is_none_or(|start| noted.number >= start.number)
+            }),
+        );
+        let broken = |number, why| Ok(Verified::Broken { number, why });
+        if start.is_some_and(|start| !start.holds(key)) {
+            return broken(walk.number, "the mark of where the log begins was changed".into());
         }
-        let (next, _) = walk.next();
-        Ok(match noted {
-            Some(noted) if noted.number >= next => {
-                let why = format!("the log ends before it, but went on to event {} once", noted.number);
-                Verified::Broken { number: next, why }
+        let total = self.head().await?.map_or(0, |head| head.number).saturating_sub(walk.number - 1);
+        let first = walk.number;
+        let (mut from_header, headers) = record::space_bounds(Space::AuditHeaders);
+        loop {
+            let rows =
+                self.engine.scan(from_header.clone(), headers.clone(), Direction::Forward, FEW).await?;
+            let bodies = rows.iter().map(|(known, _)| {
+                record::numbered_key(Space::AuditBodies, record::number_of(known).unwrap_or_default())
+            });
+            let bodies = self.engine.find_all(bodies.collect()).await?;
+            for ((known, header), body) in rows.iter().zip(&bodies) {
+                if let Err(why) = walk.block(record::number_of(known), header, body.as_deref()) {
+                    return broken(walk.number, why);
+                }
+                from_header = Bound::Excluded(known.clone());
+                tokio::task::yield_now().await;
             }
-            _ => Verified::Whole(walk.head),
+            progress(walk.number - first, total);
+            if !rows.is_empty() {
+                continue;
+            }
+            let (headers, records) = self.latest_records().await?;
+            // More may be in blocks by now.
+            if index::packed(&headers) >= walk.number {
+                continue;
+            }
+            for (number, record) in &records {
+                if let Err(why) = walk.record(Some(*number), record) {
+                    return broken(walk.number, why);
+                }
+            }
+            break;
+        }
+        Ok(match walk.noted {
+            Some(noted) if noted.number >= walk.number => {
+                let why = format!("the log ends before it, but went on to event {} once", noted.number);
+                Verified::Broken { number: walk.number, why }
+            }
+            _ => Verified::Whole(walk.head()),
         })
     }
 }
@@ -212,145 +298,4 @@ pub(super) fn bytes_of(event: &Event) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ops::Bound;
-
-    use super::*;
-    use crate::store::engine::{Engine, Options, SledEngine};
-
-    fn key() -> Key {
-        Key::new([9; 32])
-    }
-
-    async fn open(folder: &std::path::Path) -> (Arc<dyn Engine>, Store) {
-        reopen(folder, false).await
-    }
-
-    async fn reopen(folder: &std::path::Path, was_sealed: bool) -> (Arc<dyn Engine>, Store) {
-        let options = Options { cache: 1 << 20, reserve: 0, least_free: 0 };
-        let engine: Arc<dyn Engine> = Arc::new(SledEngine::open(folder, &options).unwrap());
-        let store = Store::open(Arc::clone(&engine)).await.unwrap();
-        store.keep_log(&key(), was_sealed).await.unwrap();
-        (engine, store)
-    }
-
-    async fn with_events(count: i64) -> (tempfile::TempDir, Arc<dyn Engine>, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let (engine, store) = open(folder.path()).await;
-        for at in 0..count {
-            store.batch().event(&entry::tests::sample(at)).commit().await.unwrap();
-        }
-        (folder, engine, store)
-    }
-
-    fn at(number: u64) -> Vec<u8> {
-        record::numbered_key(Space::Audit, number)
-    }
-
-    async fn broken(store: &Store, noted: Option<Head>) -> Option<(u64, String)> {
-        match store.verify_log(&key(), noted).await.unwrap() {
-            Verified::Whole(_) => None,
-            Verified::Broken { number, why } => Some((number, why)),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_log_that_nobody_touched_is_whole_after_a_restart_as_well() {
-        let (folder, engine, store) = with_events(30).await;
-        let head = store.head().await.unwrap();
-        assert_eq!(store.verify_log(&key(), None).await.unwrap(), Verified::Whole(head));
-        assert_eq!(Head::parse(&head.unwrap().to_string()), head);
-        drop((engine, store));
-        let (_engine, store) = open(folder.path()).await;
-        store.batch().event(&entry::tests::sample(30)).commit().await.unwrap();
-        assert_eq!(broken(&store, head).await, None);
-        assert!(store.holds(head.unwrap()).await.unwrap());
-        let latest = store.latest_events(2).await.unwrap();
-        assert_eq!(latest, [entry::tests::sample(30), entry::tests::sample(29)]);
-        // Under another key nothing fits.
-        let other = store.verify_log(&Key::new([8; 32]), None).await.unwrap();
-        assert!(matches!(other, Verified::Broken { number: 1, .. }), "{other:?}");
-    }
-
-    #[tokio::test]
-    async fn the_first_event_that_was_changed_taken_out_or_put_in_is_named() {
-        let (_folder, engine, store) = with_events(20).await;
-        let original = engine.find(&at(7)).await.unwrap().unwrap();
-        for byte in [0, 5, 40, original.len() - 1] {
-            let mut other = original.clone();
-            other[byte] ^= 1;
-            engine.commit(Batch::new().put(at(7), other)).await.unwrap();
-            assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(7), "byte {byte}");
-        }
-        // Another event with the seal of the one before, or a copy of another record.
-        for forged in [
-            entry::record(&entry::parts(&original).unwrap().0, &entry::write(&entry::tests::sample(3))),
-            engine.find(&at(8)).await.unwrap().unwrap(),
-        ] {
-            engine.commit(Batch::new().put(at(7), forged)).await.unwrap();
-            assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(7));
-        }
-        engine.commit(Batch::new().remove(at(7))).await.unwrap();
-        let (number, why) = broken(&store, None).await.unwrap();
-        assert!(number == 7 && why.contains("event 8 comes next"), "{why}");
-        engine.commit(Batch::new().put(at(7), original)).await.unwrap();
-        assert_eq!(broken(&store, None).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_log_that_was_cut_or_rolled_back_is_noticed_by_what_was_noted() {
-        let (_folder, engine, store) = with_events(20).await;
-        let head = store.head().await.unwrap().unwrap();
-        for number in [20, 19] {
-            engine.commit(Batch::new().remove(at(number))).await.unwrap();
-        }
-        assert_eq!(broken(&store, None).await, None, "alone it can't be seen");
-        let (number, why) = broken(&store, Some(head)).await.unwrap();
-        assert!(number == 19 && why.contains("event 20"), "{why}");
-        assert!(!store.holds(head).await.unwrap());
-        // Nor does it help to write others in their place with the key.
-        let (_other_folder, _other, other) = with_events(25).await;
-        let wrong = Head { number: 20, seal: [1; 32] };
-        assert_eq!(broken(&other, Some(wrong)).await.map(|(number, _)| number), Some(20));
-    }
-
-    #[tokio::test]
-    async fn what_an_older_program_wrote_is_sealed_in_its_order() {
-        let folder = tempfile::tempdir().unwrap();
-        {
-            let (engine, _store) = open(folder.path()).await;
-            // Of its numbers some were given to batches that failed.
-            for (number, event) in
-                [(1, 0), (2, 1), (5, 2), (60, 3)].into_iter().chain((61..120).map(|n| (n, 9)))
-            {
-                let plain = record::encode(&entry::tests::sample(event)).unwrap();
-                engine.commit(Batch::new().put(at(number), plain)).await.unwrap();
-            }
-        }
-        let (engine, store) = open(folder.path()).await;
-        assert_eq!(store.head().await.unwrap().unwrap().number, 63);
-        assert_eq!(broken(&store, None).await, None);
-        let rows =
-            engine.scan(Bound::Included(at(1)), Bound::Included(at(4)), Direction::Forward, 9).await.unwrap();
-        let events: Vec<_> =
-            rows.iter().map(|(_, record)| entry::read(entry::parts(record).unwrap().1).unwrap()).collect();
-        assert_eq!(events, (0..4).map(entry::tests::sample).collect::<Vec<_>>());
-        store.batch().event(&entry::tests::sample(4)).commit().await.unwrap();
-        assert_eq!(broken(&store, None).await, None);
-    }
-
-    #[tokio::test]
-    async fn an_event_without_a_seal_is_not_sealed_for_who_forged_it() {
-        for number in [3, 5, 6] {
-            let (folder, engine, store) = with_events(5).await;
-            let head = store.head().await.unwrap().unwrap();
-            let forged = record::encode(&entry::tests::sample(9)).unwrap();
-            engine.commit(Batch::new().put(at(number), forged)).await.unwrap();
-            drop((engine, store));
-            let (_engine, store) = reopen(folder.path(), true).await;
-            store.batch().event(&entry::tests::sample(6)).commit().await.unwrap();
-            assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(number));
-            assert_eq!(store.holds(head).await.unwrap(), number != 5, "event {number}");
-        }
-    }
-}
+mod tests;

@@ -1,62 +1,291 @@
-//! Events that are asked for.
+//! Events that are asked for: by the headers of the blocks as far as they tell, by the bodies where they don't.
 
-use std::{collections::BTreeMap, ops::Bound};
-
-use super::{Direction, Error, PAGE, Store, entry, record, record::Space};
-use crate::domain::{
-    audit::{Action, EventColumn, Numbered, Outcome},
-    filter::{Filter, Found, Page, Row as _, Search, day_of},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
 };
+
+use tokio::task::JoinHandle;
+
+use super::{
+    Error, Store,
+    block::{self, Block, Header, Sealed},
+    entry::{self, NOTHING},
+    index::keys,
+};
+use crate::{
+    domain::{
+        audit::{Action, EventColumn, Numbered, Outcome},
+        filter::{Cell, Filter, Found, Page, Search},
+    },
+    store::sheet::MOST_ROWS,
+};
+
+/// Bodies read at a time.
+const FEW: usize = 8;
 
 /// How many events there were, by day (since 1970-01-01 UTC), event and outcome.
 pub type Counts = BTreeMap<(i64, Action, Outcome), u64>;
 
+/// What is told how far a search has come: so many of so many.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
+/// Some events: their header, and their body if it need not be read first.
+struct Part {
+    header: Arc<Header>,
+    body: Option<Vec<u8>>,
+}
+
+/// What is looked through, with what was found.
+struct Task {
+    search: Arc<Search<EventColumn>>,
+    page: Page<Numbered>,
+    matches: u64,
+}
+
+impl Task {
+    /// Looks through some bodies.
+    fn look(mut self, parts: &[(Arc<Header>, Vec<u8>)]) -> Result<Self, Error> {
+        for (header, body) in parts {
+            let block = Block::open(header, body)?;
+            let rows = block.sheet().select(&self.search.filter)?;
+            self.matches += rows.count();
+            if rows.is_empty() || self.search.limit == 0 {
+                continue;
+            }
+            let by = block.column(self.search.by)?;
+            let mut events = None;
+            for row in rows.backward() {
+                let number = header.first + row as u64;
+                let cell = by.of(row).cell().for_order();
+                self.page.offer(cell, number.to_be_bytes().to_vec(), || {
+                    let events = match &events {
+                        Some(events) => events,
+                        None => events.insert(block.events()?),
+                    };
+                    events.read(row)
+                })?;
+            }
+        }
+        Ok(self)
+    }
+}
+
 impl Store {
-    /// A page of the audit log. `progress` is told how many of how many events were looked at.
+    /// The events as they are now, in their order: in blocks, and those that are in none as blocks in memory.
+    async fn parts(&self) -> Result<Vec<Part>, Error> {
+        let (headers, latest) = self.latest_records().await?;
+        let mut parts: Vec<_> =
+            headers.iter().map(|header| Part { header: Arc::clone(header), body: None }).collect();
+        let mut sealed = Vec::with_capacity(latest.len());
+        for (number, record) in &latest {
+            let (seal, entry) = entry::parts(record)?;
+            sealed.push((*number, Sealed { seal, event: entry::read(entry)? }));
+        }
+        while !sealed.is_empty() {
+            // Where one is missing another part begins.
+            let first = sealed[0].0;
+            let run =
+                sealed.iter().zip(first..).take(MOST_ROWS).take_while(|((at, _), next)| at == next).count();
+            let rest = sealed.split_off(run);
+            let run: Vec<_> = mem::replace(&mut sealed, rest).into_iter().map(|(_, event)| event).collect();
+            let mut left = &run[..];
+            while !left.is_empty() {
+                let first = first + (run.len() - left.len()) as u64;
+                let (header, body) = block::make(first, NOTHING, left)?;
+                left = &left[usize::from(header.count)..];
+                parts.push(Part { header: Arc::new(header), body: Some(body) });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The bodies of some parts.
+    async fn bodies(&self, parts: Vec<Part>) -> Result<Vec<(Arc<Header>, Vec<u8>)>, Error> {
+        let wanted = parts.iter().filter(|part| part.body.is_none());
+        let keys = wanted.map(|part| keys(part.header.first)[1].clone()).collect();
+        let mut found = self.engine.find_all(keys).await?.into_iter();
+        let mut bodies = Vec::with_capacity(parts.len());
+        for part in parts {
+            let body = match part.body {
+                Some(body) => Some(body),
+                None => found.next().flatten(),
+            };
+            match body {
+                Some(body) => bodies.push((part.header, body)),
+                // Its time was over meanwhile, or someone took it out, which is found where the log is verified.
+                None => tracing::warn!(event = part.header.first, "events of the audit log are not there"),
+            }
+        }
+        Ok(bodies)
+    }
+
+    /// A page of the audit log. `progress` is told how many of how many events were looked at. In the order of time it
+    /// ends as soon as the page is full; how many events pass is then known only if the headers tell.
     pub async fn search_events(
         &self,
         search: &Search<EventColumn>,
-        progress: &(dyn Fn(u64, u64) + Sync),
+        progress: Progress<'_>,
     ) -> Result<Found<Numbered>, Error> {
-        let mut page = Page::of(search);
-        let total = self.head().await?.map_or(0, |head| head.number);
-        let (from, mut to) = record::space_bounds(Space::Audit);
-        let mut seen = 0;
-        loop {
-            let rows = self.engine.scan(from.clone(), to.clone(), Direction::Backward, PAGE).await?;
-            let Some((last, _)) = rows.last() else { return Ok(page.finish(true)) };
-            to = Bound::Excluded(last.clone());
-            for (key, record) in &rows {
-                let number =
-                    record::number_of(key).ok_or_else(|| Error::Damaged("a key of the audit log".into()))?;
-                let row = Numbered { number, event: entry::read(entry::parts(record)?.1)? };
-                if search.filter.passes(&mut |column, test| row.cell(column).passes(test)) {
-                    page.offer(row.cell(search.by).for_order(), row.identity(), || {
-                        Ok::<_, Error>(row.clone())
-                    })?;
+        let mut parts = self.parts().await?;
+        let total: u64 = parts.iter().map(|part| u64::from(part.header.count)).sum();
+        let by_time = search.by == EventColumn::At;
+        if search.is_descending || !by_time {
+            parts.reverse();
+        }
+        // The time that what comes after a part can reach at most, or at least.
+        let mut reach: Vec<Cell> = Vec::with_capacity(parts.len() + 1);
+        if by_time {
+            let mut bound = Cell::Empty;
+            for part in parts.iter().rev() {
+                reach.push(bound.clone());
+                let own =
+                    Cell::Time(if search.is_descending { part.header.latest } else { part.header.earliest });
+                let is_beyond =
+                    if search.is_descending { own > bound } else { bound == Cell::Empty || own < bound };
+                if is_beyond {
+                    bound = own;
                 }
             }
-            seen += rows.len() as u64;
+            reach.reverse();
+        }
+        let is_settled = |page: &Page<Numbered>, looked_at: usize| {
+            by_time
+                && page.last().is_some_and(|last| match &reach[looked_at - 1] {
+                    Cell::Empty => true,
+                    bound if search.is_descending => bound < last,
+                    bound => bound > last,
+                })
+        };
+        let mut task = Task { search: Arc::new(search.clone()), page: Page::of(search), matches: 0 };
+        let (mut seen, mut looked_at) = (0, 0);
+        let mut left = parts.into_iter();
+        loop {
+            // The first page is most often in the first part.
+            let enough = if looked_at == 0 { 1 } else { FEW };
+            let mut chunk = Vec::with_capacity(enough);
+            for part in left.by_ref() {
+                looked_at += 1;
+                seen += u64::from(part.header.count);
+                if part.header.may_pass(&search.filter) {
+                    chunk.push(part);
+                    if chunk.len() == enough {
+                        break;
+                    }
+                }
+            }
+            if chunk.is_empty() {
+                break;
+            }
+            let bodies = self.bodies(chunk).await?;
+            task = finished(tokio::task::spawn_blocking(move || task.look(&bodies))).await?;
+            progress(seen, total);
+            if is_settled(&task.page, looked_at) {
+                break;
+            }
+        }
+        let mut matches = Some(task.matches);
+        for part in left {
+            matches = matches.zip(part.header.matches(&search.filter)).map(|(matches, more)| matches + more);
+        }
+        Ok(task.page.finish(matches))
+    }
+
+    /// How many events pass. `progress` is told how many of how many were looked at.
+    pub async fn count_matches(
+        &self,
+        filter: &Filter<EventColumn>,
+        progress: Progress<'_>,
+    ) -> Result<u64, Error> {
+        let parts = self.parts().await?;
+        let total: u64 = parts.iter().map(|part| u64::from(part.header.count)).sum();
+        let search = Search {
+            filter: filter.clone(),
+            by: EventColumn::At,
+            is_descending: true,
+            after: None,
+            limit: 0,
+        };
+        let search = Arc::new(search);
+        let (mut matches, mut seen) = (0, 0);
+        let mut unknown = Vec::new();
+        for part in parts {
+            match part.header.matches(filter) {
+                Some(known) => {
+                    matches += known;
+                    seen += u64::from(part.header.count);
+                }
+                None => unknown.push(part),
+            }
+        }
+        let mut unknown = unknown.into_iter();
+        loop {
+            let chunk: Vec<_> = unknown.by_ref().take(FEW).collect();
+            if chunk.is_empty() {
+                return Ok(matches);
+            }
+            seen += chunk.iter().map(|part| u64::from(part.header.count)).sum::<u64>();
+            let bodies = self.bodies(chunk).await?;
+            let task = Task { search: Arc::clone(&search), page: Page::of(&search), matches: 0 };
+            matches += finished(tokio::task::spawn_blocking(move || task.look(&bodies))).await?.matches;
             progress(seen, total);
         }
     }
 
+    /// How many events there are.
+    pub async fn count_all_events(&self) -> Result<u64, Error> {
+        let parts = self.parts().await?;
+        Ok(parts.iter().map(|part| u64::from(part.header.count)).sum())
+    }
+
     /// How many events there were in these days.
     pub async fn count_events(&self, days: std::ops::RangeInclusive<i64>) -> Result<Counts, Error> {
-        let search = Search {
-            filter: Filter::EVERYTHING,
-            by: EventColumn::At,
-            is_descending: true,
-            after: None,
-            limit: usize::MAX,
-        };
         let mut counts = Counts::new();
-        for row in self.search_events(&search, &|_, _| {}).await?.rows {
-            let day = day_of(row.event.at);
-            if days.contains(&day) {
-                *counts.entry((day, row.event.action, row.event.outcome)).or_default() += 1;
+        for part in self.parts().await? {
+            for ((day, action, outcome), count) in part.header.counts() {
+                if days.contains(&day) {
+                    *counts.entry((day, action, outcome)).or_default() += count;
+                }
             }
         }
         Ok(counts)
     }
+
+    /// The sources, domains, events or outcomes that there are.
+    pub async fn words_of_events(&self, column: EventColumn) -> Result<BTreeSet<String>, Error> {
+        let mut words = BTreeSet::new();
+        for part in self.parts().await? {
+            for word in part.header.words_of(column) {
+                if !words.contains(word) {
+                    words.insert(word.to_owned());
+                }
+            }
+        }
+        Ok(words)
+    }
+
+    /// The events behind that number, in their order, so many at most.
+    pub async fn events_after(&self, number: u64, limit: usize) -> Result<Vec<Numbered>, Error> {
+        let mut events = Vec::new();
+        for part in self.parts().await?.into_iter().filter(|part| part.header.last() > number) {
+            if events.len() >= limit {
+                break;
+            }
+            for (header, body) in self.bodies(vec![part]).await? {
+                let block = Block::open(&header, &body)?;
+                let read = block.events()?;
+                for row in 0..block.sheet().rows() {
+                    if header.first + row as u64 > number && events.len() < limit {
+                        events.push(read.read(row)?);
+                    }
+                }
+            }
+        }
+        Ok(events)
+    }
+}
+
+async fn finished(task: JoinHandle<Result<Task, Error>>) -> Result<Task, Error> {
+    task.await.map_err(|error| Error::Unavailable(error.to_string()))?
 }

@@ -76,6 +76,9 @@ pub trait Engine: Send + Sync + 'static {
     /// own, which becomes durable later than the one it was read from.
     async fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
+    /// The values of many keys, in their order.
+    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error>;
+
     /// The records between two keys in order, `limit` at most.
     async fn scan(
         &self,

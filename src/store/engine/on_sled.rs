@@ -213,6 +213,17 @@ impl Engine for SledEngine {
         self.shared.read(|db| Ok(db.get(key).map_err(fault)?.map(|value| value.to_vec())))
     }
 
+    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let shared = Arc::clone(&self.shared);
+        let find = move || {
+            shared.read(|db| {
+                let value = |key| db.get(key).map(|value| value.map(|value| value.to_vec())).map_err(fault);
+                keys.iter().map(value).collect()
+            })
+        };
+        tokio::task::spawn_blocking(find).await.map_err(|e| Error::Unavailable(e.to_string()))?
+    }
+
     async fn scan(
         &self,
         from: Bound<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! Bytes of the audit log, written and read piece by piece: one way to write a thing and no other, since the links of the
-//! chain are made over them.
+//! Bytes written and read piece by piece: one way to write a thing and no other, since the links of the audit log's chain
+//! are made over them.
 
 use super::Error;
 
@@ -26,6 +26,11 @@ impl Writer {
             }
             self.0.push(low | 0x80);
         }
+    }
+
+    /// A number that may be negative, the nearer to zero the shorter.
+    pub fn signed(&mut self, number: i64) {
+        self.number((number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned());
     }
 
     /// Bytes with their length before them.
@@ -66,7 +71,12 @@ impl<'a> Reader<'a> {
                 return Ok(number);
             }
         }
-        Err(Error::Damaged("a number of the audit log is too large".into()))
+        Err(Error::Damaged("a number is too large".into()))
+    }
+
+    pub fn signed(&mut self) -> Result<i64, Error> {
+        let number = self.number()?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
     /// A number of things of which each takes a byte at least: never more than there are bytes left.
@@ -81,18 +91,17 @@ impl<'a> Reader<'a> {
     }
 
     pub fn string(&mut self) -> Result<String, Error> {
-        String::from_utf8(self.text()?.to_vec())
-            .map_err(|_| Error::Damaged("a text of the audit log is not in UTF-8".into()))
+        String::from_utf8(self.text()?.to_vec()).map_err(|_| Error::Damaged("a text is not in UTF-8".into()))
     }
 
     /// That nothing is left.
     pub fn end(&self) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Damaged("an audit record is too long".into())) }
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Damaged("a record is too long".into())) }
     }
 }
 
 fn cut() -> Error {
-    Error::Damaged("an audit record was cut".into())
+    Error::Damaged("a record was cut".into())
 }
 
 #[cfg(test)]
@@ -107,6 +116,11 @@ mod tests {
             let mut reader = Reader(&writer.0);
             assert_eq!(reader.number().unwrap(), number);
             reader.end().unwrap();
+        }
+        for number in [0, 1, -1, 64, -65, i64::MAX, i64::MIN] {
+            let mut writer = Writer::default();
+            writer.signed(number);
+            assert_eq!(Reader(&writer.0).signed().unwrap(), number);
         }
     }
 
