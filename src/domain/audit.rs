@@ -77,11 +77,17 @@ pub enum Action {
     Setting,
     /// The program started.
     Start,
+    /// A token of the API was made or taken back.
+    Token,
+    /// Somebody's Regain lockout was ended for them.
+    LockoutCleared,
+    /// Somebody's enrollment was deleted.
+    EnrollmentDeleted,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -94,6 +100,9 @@ impl Action {
         Self::Access,
         Self::Setting,
         Self::Start,
+        Self::Token,
+        Self::LockoutCleared,
+        Self::EnrollmentDeleted,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -111,6 +120,9 @@ impl Action {
             Self::Access => "access",
             Self::Setting => "setting",
             Self::Start => "start",
+            Self::Token => "token",
+            Self::LockoutCleared => "lockout_cleared",
+            Self::EnrollmentDeleted => "enrollment_deleted",
         }
     }
 }
@@ -122,7 +134,7 @@ pub struct Event {
     pub at: Timestamp,
     /// Success or failure.
     pub outcome: Outcome,
-    /// Where it came from: `web`, `admin`, `import`, `job`, later also `api`.
+    /// Where it came from: `web`, `admin`, `import`, `job`, `api`.
     pub source: String,
     /// The user as the directory calls them, or as typed if there is no such account.
     pub user: String,
@@ -134,7 +146,7 @@ pub struct Event {
     pub detail: String,
     /// The visitor's address.
     pub source_ip: Option<IpAddr>,
-    /// Who did it, when that is not the user: an administrator.
+    /// Who did it, when that is not the user: an administrator, or the name of a token.
     pub source_user: Option<String>,
     /// The account's objectGUID, if there is one.
     pub account: Option<ObjectGuid>,

@@ -83,10 +83,12 @@ impl Topic {
                 | Action::CodeSent
                 | Action::Setting
                 | Action::SignIn
-                | Action::Access,
+                | Action::Access
+                | Action::Token
+                | Action::LockoutCleared,
                 _,
             )
-            | (Action::Lockout | Action::Methods, Outcome::Failure) => {
+            | (Action::Lockout | Action::Methods | Action::EnrollmentDeleted, Outcome::Failure) => {
                 return None;
             }
             (Action::Enroll, Outcome::Success) => Self::Enroll,
@@ -98,7 +100,8 @@ impl Topic {
             (Action::Change, Outcome::Success) => Self::Change,
             (Action::Change, Outcome::Failure) => Self::ChangeFailed,
             (Action::Lockout, Outcome::Success) => Self::Lockout,
-            (Action::Methods, Outcome::Success) => Self::Methods,
+            // What one could prove oneself with is gone.
+            (Action::Methods | Action::EnrollmentDeleted, Outcome::Success) => Self::Methods,
         })
     }
 

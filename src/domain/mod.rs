@@ -24,6 +24,7 @@ pub mod password_rules;
 pub mod permission;
 pub mod refusal;
 pub mod reminder;
+pub mod saved_view;
 pub mod secret;
 pub mod set_up;
 pub mod sheet;

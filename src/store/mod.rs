@@ -27,6 +27,7 @@ pub use record::{
     ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject, owner_of_factor,
 };
 use tokio::sync::Notify;
+pub use users::account_of;
 
 use crate::domain::{audit::Event, message::Errand};
 
