@@ -60,6 +60,11 @@ impl ObjectGuid {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// From its text with hyphens, as [`Self`] is shown.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self).filter(|guid| guid.to_string().eq_ignore_ascii_case(text))
+    }
+
     /// The sixteen bytes in the order they are written.
     pub const fn bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -14,6 +14,7 @@ mod settings;
 mod sign_in;
 mod table;
 mod transfer;
+mod user;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -60,7 +61,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 20] = [
+const ROUTES: [(&str, Answers); 21] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -71,6 +72,7 @@ const ROUTES: [(&str, Answers); 20] = [
     ("/admin/events/filter", Answers::Guarded(|| Box::new(FilterPage::<Events>::new()))),
     ("/admin/users", Answers::Guarded(|| Box::new(TablePage::<Users>::new()))),
     ("/admin/users/filter", Answers::Guarded(|| Box::new(FilterPage::<Users>::new()))),
+    ("/admin/users/:domain/:guid", Answers::Guarded(|| Box::new(user::UserPage))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),

@@ -34,7 +34,7 @@ impl Table for Events {
         EventColumn::SourceIp,
         EventColumn::SourceUser,
     ];
-    const COUNTED_BY: EventColumn = EventColumn::Outcome;
+    const IS_TICKED: bool = false;
 
     async fn search(
         services: Arc<Services>,
@@ -42,6 +42,14 @@ impl Table for Events {
         progress: Arc<Progress>,
     ) -> Result<Found<Numbered>, Error> {
         Ok(services.store.search_events(&search, &|seen, total| progress.tell(seen, total)).await?)
+    }
+
+    async fn count(
+        services: Arc<Services>,
+        filter: Filter<EventColumn>,
+        progress: Arc<Progress>,
+    ) -> Result<u64, Error> {
+        Ok(services.store.count_matches(&filter, &|seen, total| progress.tell(seen, total)).await?)
     }
 
     /// The user leads to their story, or to their events if it is nobody's account; what else is the same in several events

@@ -3,10 +3,12 @@
 
 mod boxes;
 mod condition;
+mod deletion;
 mod editor;
 mod events;
 mod filter_page;
 mod said;
+mod saved;
 mod users;
 mod view;
 
@@ -21,6 +23,7 @@ use crate::{
     domain::{
         account::AccountKey,
         admin::Role,
+        audit::EventColumn,
         clock::Timestamp,
         filter::{Cell, Column, Filter, Found, Kind, Row, Search, Span},
     },
@@ -38,7 +41,8 @@ pub(super) use events::Events;
 pub(super) use filter_page::FilterPage;
 use said::Words;
 pub(super) use users::Users;
-use view::{Asked, SIZES, View};
+pub(super) use view::Asked;
+use view::{SIZES, View};
 
 /// So long a page waits for its rows, and for their number.
 const WAIT: Duration = Duration::from_millis(700);
@@ -64,8 +68,8 @@ pub(super) trait Table: Send + Sync + 'static {
     const IS_DESCENDING: bool;
     /// The columns that are usually shown.
     const SHOWN: &'static [Self::Column];
-    /// A column for whose order all rows have to be looked at, so that they are counted.
-    const COUNTED_BY: Self::Column;
+    /// Whether rows can be ticked, and what is ticked be deleted.
+    const IS_TICKED: bool;
 
     /// Searches it.
     fn search(
@@ -73,6 +77,13 @@ pub(super) trait Table: Send + Sync + 'static {
         search: Search<Self::Column>,
         progress: Arc<Progress>,
     ) -> impl Future<Output = Result<Found<Self::Row>, Error>> + Send + 'static;
+
+    /// Counts the rows that pass.
+    fn count(
+        services: Arc<Services>,
+        filter: Filter<Self::Column>,
+        progress: Arc<Progress>,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + 'static;
 
     /// Where a cell leads.
     fn href(row: &Self::Row, column: Self::Column) -> Option<String>;
@@ -82,8 +93,33 @@ pub(super) trait Table: Send + Sync + 'static {
 }
 
 /// The page of a user's story.
-fn story(account: &AccountKey) -> String {
+pub(super) fn story(account: &AccountKey) -> String {
     format!("/admin/users/{}/{}", account.domain, account.guid)
+}
+
+/// The address of the usual view of the rows that pass.
+pub(super) fn href<T: Table>(filter: Filter<T::Column>) -> String {
+    View::<T>::usual().of(filter).href()
+}
+
+/// The address of a day's events.
+pub(super) fn day(day: i64) -> String {
+    href::<Events>(boxes::on_day(EventColumn::At, day))
+}
+
+/// The first rows that pass, so many at most; and whether they are still searched for.
+pub(super) async fn latest<T: Table>(
+    seat: &Seat<'_>,
+    filter: &Filter<T::Column>,
+    columns: &[T::Column],
+    limit: usize,
+) -> Result<(Vec<DrawnRow>, bool), Error> {
+    let view = View::<T> { rows: limit, ..View::usual().of(filter.clone()) };
+    let search = view.search(seat.site.services.clock.now());
+    Ok(match ask::<T>(seat, &search).await? {
+        Reply::Ready(answer) => (rows::<T>(words_of(seat), columns, &answer.0.rows), false),
+        Reply::Busy | Reply::UnderWay { .. } => (Vec::new(), true),
+    })
 }
 
 /// A table's page.
@@ -141,6 +177,15 @@ struct Drawn {
     is_live: bool,
     may_live: bool,
     live: String,
+    saved: saved::Saved,
+    /// Whether rows can be ticked; the rows that can, and the token of the form.
+    may_tick: bool,
+    names: String,
+    token: String,
+    query: String,
+    /// What was done.
+    done: &'static str,
+    exports: Vec<(&'static str, String)>,
 }
 
 /// The head of a column.
@@ -157,8 +202,9 @@ struct Head {
     custom: String,
 }
 
+/// A row as it is drawn.
 #[derive(Serialize)]
-struct DrawnRow {
+pub(super) struct DrawnRow {
     name: String,
     cells: Vec<DrawnCell>,
 }
@@ -207,6 +253,8 @@ struct Told {
     typed: Option<String>,
     /// The conditions of a column as typed, with what is wrong with them.
     custom: Option<Custom>,
+    /// What is wrong with the name of a view.
+    saved: saved::Told,
 }
 
 /// A list of values to choose from: `None` for columns where anything may stand.
@@ -434,20 +482,26 @@ impl<R> Outcome<R> {
     }
 }
 
+/// Has a search made, or asks how it stands.
+async fn ask<T: Table>(
+    seat: &Seat<'_>,
+    search: &Search<T::Column>,
+) -> Result<Reply<Answer<T::Row>>, Error> {
+    let site = seat.site;
+    let what = format!("{} {search:?}", T::KEY);
+    let question = Question { who: seat.admin.who.clone(), what, is_kept: false };
+    let (services, search) = (Arc::clone(&site.services), search.clone());
+    let work = |progress: Arc<Progress>| async move {
+        let found = T::search(services, search, Arc::clone(&progress)).await?;
+        Ok((found, progress.so_far().1))
+    };
+    site.desk.ask(question, WAIT, work).await
+}
+
 async fn search<T: Table>(seat: &Seat<'_>, view: &View<T>) -> Result<Outcome<T::Row>, Error> {
     let site = seat.site;
     let search = view.search(site.services.clock.now());
-    let ask = async |search: Search<T::Column>, is_kept: bool, wait: Duration| {
-        let what = format!("{} {search:?}", T::KEY);
-        let question = Question { who: seat.admin.who.clone(), what, is_kept };
-        let services = Arc::clone(&site.services);
-        let work = |progress: Arc<Progress>| async move {
-            let found = T::search(services, search, Arc::clone(&progress)).await?;
-            Ok::<Answer<T::Row>, Error>((found, progress.so_far().1))
-        };
-        site.desk.ask(question, wait, work).await
-    };
-    let mut outcome = match ask(search.clone(), false, WAIT).await? {
+    let mut outcome = match ask::<T>(seat, &search).await? {
         Reply::Busy => return Ok(Outcome::none("busy")),
         Reply::UnderWay { seen, total } => {
             return Ok(Outcome { seen, total, ..Outcome::none("under_way") });
@@ -461,9 +515,12 @@ async fn search<T: Table>(seat: &Seat<'_>, view: &View<T>) -> Result<Outcome<T::
         },
     };
     if outcome.matches.is_none() {
-        let all = Search { by: T::COUNTED_BY, is_descending: false, after: None, limit: 1, ..search };
-        if let Reply::Ready(answer) = ask(all, true, WAIT_FOR_COUNT).await? {
-            (outcome.matches, outcome.total) = (answer.0.matches, answer.1);
+        let what = format!("count {} {}", T::KEY, search.filter);
+        let question = Question { who: seat.admin.who.clone(), what, is_kept: true };
+        let services = Arc::clone(&site.services);
+        let work = |progress| T::count(services, search.filter, progress);
+        if let Reply::Ready(matches) = site.desk.ask(question, WAIT_FOR_COUNT, work).await? {
+            outcome.matches = Some(*matches);
         }
     }
     Ok(outcome)
@@ -476,7 +533,11 @@ fn counts<R>(words: Words<'_>, outcome: &Outcome<R>) -> String {
     let Some(matches) = outcome.matches else {
         return words.text("admin.table.counting", &[("shown", &shown)]);
     };
-    let (matches, total) = (words.number(matches), words.number(outcome.total.max(matches)));
+    if outcome.total < matches {
+        // How many there are was not asked: what was looked at tells.
+        return words.text("admin.table.fit", &[("shown", &shown), ("matches", &words.number(matches))]);
+    }
+    let (matches, total) = (words.number(matches), words.number(outcome.total));
     words.text("admin.table.counts", &[("shown", &shown), ("matches", &matches), ("all", &total)])
 }
 
@@ -485,13 +546,16 @@ async fn show<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>, told: To
     let (site, words) = (seat.site, words_of(seat));
     let now = site.services.clock.now();
     let is_live = view.live.is_some_and(|until| now < until);
-    let is_wrong = !told.wrong.is_empty() || told.custom.is_some();
-    let outcome = if is_wrong || asked.text("hold") == "1" {
+    let is_wrong = !told.wrong.is_empty() || told.custom.is_some() || !told.saved.wrong.is_empty();
+    let is_unknown = !told.wrong.is_empty() || told.custom.is_some();
+    let outcome = if is_unknown || asked.text("hold") == "1" {
         Outcome::none("held")
     } else {
         search(seat, view).await?
     };
     let rows = outcome.answer.as_ref().map(|answer| rows::<T>(words, &view.columns, &answer.0.rows));
+    let names: Vec<_> = rows.iter().flatten().map(|row| row.name.as_str()).collect();
+    let names = names.join(" ");
     let next = outcome.answer.as_ref().and_then(|answer| answer.0.next.clone());
     let next = next.map(|place| View { after: Some(place), live: None, ..view.clone() });
     let custom = match T::Column::of(asked.text("of")).filter(|_| asked.text("view") == "column") {
@@ -555,6 +619,13 @@ async fn show<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>, told: To
         is_live: is_live && may_live,
         may_live,
         live,
+        saved: saved::draw(seat, view, told.saved, asked.text("done") == "kept").await?,
+        may_tick: T::IS_TICKED && seat.admin.role >= Role::HelpDesk,
+        names,
+        token: seat.token(&format!("/admin/{}", T::KEY)),
+        query: view.first().query(&[]),
+        done: if asked.text("done") == "deleted" { "deleted" } else { "" },
+        exports: Vec::new(),
     };
     let page = page::Page::new(site, seat.language, "admin", T::KEY);
     let context = Context { page, panel: Panel::new(seat, T::KEY), table };
@@ -573,7 +644,8 @@ impl<T: Table> Page for TablePage<T> {
         let (view, wrong) = View::<T>::read(&asked);
         if let Some(wrong) = wrong {
             let typed = asked.text("q").chars().take(view::LONGEST_QUERY).collect();
-            let told = Told { wrong: words_of(&seat).wrong(&wrong), typed: Some(typed), custom: None };
+            let wrong = words_of(&seat).wrong(&wrong);
+            let told = Told { wrong, typed: Some(typed), ..Told::default() };
             return show(&seat, &asked, &view, told).await;
         }
         match moved(&seat, &asked, &view) {
@@ -583,7 +655,29 @@ impl<T: Table> Page for TablePage<T> {
         }
     }
 
-    async fn take(&self, _seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
-        Ok(redirect(&format!("/admin/{}", T::KEY)))
+    fn is_sent_by(&self, _role: Role) -> bool {
+        true
+    }
+
+    async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
+        let mut text = |name: &str| form.take(name).map(|text| text.reveal().to_owned()).unwrap_or_default();
+        let (action, query) = (text("action"), text("view"));
+        let (view, _) = View::<T>::read(&Asked::of_text(&query));
+        if let ("delete" | "delete-confirmed", true) = (action.as_str(), T::IS_TICKED) {
+            let query = view.first().query(&[]);
+            return deletion::take(&seat, action == "delete-confirmed", query, &mut form).await;
+        }
+        if !["keep", "drop"].iter().any(|deed| action.starts_with(deed)) {
+            return Ok(redirect(&view.href()));
+        }
+        match saved::take(&seat, &action, &view, &mut form).await? {
+            saved::Taken::Done => Ok(redirect(&view.first().href_with(&[("done", "kept")]))),
+            saved::Taken::Wrong { key, name } => {
+                let words = words_of(&seat);
+                let wrong = words.text(&key, &[("field", &words.text("admin.views.name", &[]))]);
+                let told = Told { saved: saved::Told { name, wrong }, ..Told::default() };
+                show(&seat, &Asked::of_text(""), &view, told).await
+            }
+        }
     }
 }

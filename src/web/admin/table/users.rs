@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Table, story};
 use crate::{
     domain::{
-        filter::{Found, Search},
+        filter::{Filter, Found, Search},
         user::{User, UserColumn},
     },
     flows::{Error, Services},
@@ -32,7 +32,7 @@ impl Table for Users {
         UserColumn::Changed,
         UserColumn::State,
     ];
-    const COUNTED_BY: UserColumn = UserColumn::State;
+    const IS_TICKED: bool = true;
 
     async fn search(
         services: Arc<Services>,
@@ -40,6 +40,16 @@ impl Table for Users {
         progress: Arc<Progress>,
     ) -> Result<Found<User>, Error> {
         Ok(services.store.search_users(&search, &|seen, total| progress.tell(seen, total)).await?)
+    }
+
+    async fn count(
+        services: Arc<Services>,
+        filter: Filter<UserColumn>,
+        progress: Arc<Progress>,
+    ) -> Result<u64, Error> {
+        let search = Search { filter, by: UserColumn::State, is_descending: false, after: None, limit: 1 };
+        let found = Self::search(services, search, progress).await?;
+        Ok(found.matches.unwrap_or_default())
     }
 
     fn href(row: &User, column: UserColumn) -> Option<String> {

@@ -14,11 +14,11 @@ const USUAL: usize = 50;
 pub(super) const LONGEST_QUERY: usize = 1900;
 
 /// The names and values behind the question mark of an address.
-pub(super) struct Asked(Vec<(String, String)>);
+pub(in crate::web::admin) struct Asked(Vec<(String, String)>);
 
 impl Asked {
     /// Of a request.
-    pub(super) fn of(request: &poem::Request) -> Self {
+    pub(in crate::web::admin) fn of(request: &poem::Request) -> Self {
         Self::of_text(request.uri().query().unwrap_or_default())
     }
 
@@ -28,7 +28,7 @@ impl Asked {
     }
 
     /// The first value of that name; without one, the empty text.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub(in crate::web::admin) fn text(&self, name: &str) -> &str {
         self.find(name).unwrap_or_default()
     }
 
