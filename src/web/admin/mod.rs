@@ -4,6 +4,7 @@
 mod about;
 mod access;
 mod add_domain;
+mod chart;
 mod control;
 mod domains;
 mod https;

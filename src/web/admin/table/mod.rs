@@ -45,7 +45,7 @@ pub(super) use view::Asked;
 use view::{SIZES, View};
 
 /// So long a page waits for its rows, and for their number.
-const WAIT: Duration = Duration::from_millis(700);
+pub(super) const WAIT: Duration = Duration::from_millis(700);
 const WAIT_FOR_COUNT: Duration = Duration::from_millis(150);
 /// So long a page goes on by itself: it must not keep a session alive that nobody sits before.
 const LIVE: Duration = Duration::from_secs(15 * 60);
