@@ -10,6 +10,7 @@
 
 mod audit;
 mod check;
+mod console;
 mod directory_contract;
 mod directory_faults;
 mod going_about;

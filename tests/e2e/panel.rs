@@ -12,10 +12,10 @@ use super::support::{
     server::{QUICK, Server, finish},
 };
 
-const PASSWORD: &str = "A-Long-Enough-Passphrase";
+pub(super) const PASSWORD: &str = "A-Long-Enough-Passphrase";
 
 /// The path of the last link that leads to a first account.
-fn link_in(text: &str) -> Option<String> {
+pub(super) fn link_in(text: &str) -> Option<String> {
     path_in(text, "/admin/setup/")
 }
 
@@ -49,13 +49,13 @@ async fn invites(server: &Server, name: &str) -> String {
 }
 
 /// Waits for the heading of a page.
-async fn is_titled(browser: &Browser, title: &str) {
+pub(super) async fn is_titled(browser: &Browser, title: &str) {
     let heading = browser.says("h1").await;
     assert!(heading.contains(title), "{heading}: {}", browser.says("main").await);
 }
 
 /// Makes the first account by a link; the key of its app.
-async fn sets_up(browser: &Browser, server: &Server, link: &str) -> String {
+pub(super) async fn sets_up(browser: &Browser, server: &Server, link: &str) -> String {
     browser.goto(&server.url(link)).await.unwrap();
     is_titled(browser, "Make the first account").await;
     browser.photograph("admin-setup").await;
@@ -76,7 +76,7 @@ async fn shows_a_code(browser: &Browser, name: &str) -> String {
     key
 }
 
-async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
+pub(super) async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
     browser.goto(&server.url("/admin")).await.unwrap();
     types_password(browser, (name, password), domain).await;
 }
