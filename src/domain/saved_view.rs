@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn views_are_in_order_and_have_an_end() {
         let mut shelf = Shelf::default();
-        let view = |name: &str, query: &str| SavedView { name: name.into(), query: query.into(), by: "root".into() };
+        let view =
+            |name: &str, query: &str| SavedView { name: name.into(), query: query.into(), by: "root".into() };
         for name in ["b", "A", "c"] {
             assert!(shelf.put(view(name, "")));
         }

@@ -206,9 +206,8 @@ impl Desk {
 impl Inner {
     fn sweep(&mut self) {
         while self.tasks.try_join_next().is_some() {}
-        self.asked.retain(|asked| {
-            asked.is_open() || asked.answer.borrow().is_some() && asked.at.elapsed() < KEPT
-        });
+        self.asked
+            .retain(|asked| asked.is_open() || asked.answer.borrow().is_some() && asked.at.elapsed() < KEPT);
         let excess = self.asked.len().saturating_sub(MOST_KEPT);
         self.asked.drain(..excess).for_each(|asked| asked.task.abort());
     }

@@ -247,10 +247,13 @@ impl Kept for Shelf {
         match &key.owner {
             None => head(b's'),
             Some(AdminId::Local) => head(b'l'),
-            Some(AdminId::Account(account)) => {
-                [head(b'o'), account.domain.as_str().as_bytes().to_vec(), vec![0], account.guid.bytes().to_vec()]
-                    .concat()
-            }
+            Some(AdminId::Account(account)) => [
+                head(b'o'),
+                account.domain.as_str().as_bytes().to_vec(),
+                vec![0],
+                account.guid.bytes().to_vec(),
+            ]
+            .concat(),
         }
     }
 }

@@ -81,7 +81,11 @@ async fn the_console_is_used_with_the_keyboard_without_script_and_live() {
     presses(&browser, &enter.to_string()).await;
     tells(&browser, ".editor", "User").await;
     let focused = browser.active_element().await.unwrap();
-    assert_eq!(focused.attr("name").await.unwrap().as_deref(), Some("n.0.test"), "what comes next has the focus");
+    assert_eq!(
+        focused.attr("name").await.unwrap().as_deref(),
+        Some("n.0.test"),
+        "what comes next has the focus"
+    );
     presses(&browser, &format!("{}{}{enter}", char::from(Key::Tab), "")).await;
     tells(&browser, "[role=alert]", "Type a value").await;
     browser.fill("n.0.value", &people[1].name).await;

@@ -76,7 +76,12 @@ async fn shows_a_code(browser: &Browser, name: &str) -> String {
     key
 }
 
-pub(super) async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
+pub(super) async fn signs_in(
+    browser: &Browser,
+    server: &Server,
+    (name, password): (&str, &str),
+    domain: &str,
+) {
     browser.goto(&server.url("/admin")).await.unwrap();
     types_password(browser, (name, password), domain).await;
 }

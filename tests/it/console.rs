@@ -76,7 +76,9 @@ async fn what_is_typed_below_a_column_stands_in_the_address_and_in_a_sentence() 
     let page = visitor.open("/admin/events").await;
     is_at(&page, 200, "Events");
     assert!(column(&page, "user").contains(&"alice".to_owned()), "{}", page.text());
-    let page = asks(&mut visitor, "/admin/events", &[("f.user", "ALI"), ("f.event", "reset"), ("f.outcome", "")]).await;
+    let page =
+        asks(&mut visitor, "/admin/events", &[("f.user", "ALI"), ("f.event", "reset"), ("f.outcome", "")])
+            .await;
     is_at(&page, 200, "User contains “ALI”");
     assert!(column(&page, "user").iter().all(|user| user == "alice") && !column(&page, "user").is_empty());
     assert!(column(&page, "event").iter().all(|event| event == "Reset"));
@@ -96,7 +98,9 @@ async fn what_is_typed_below_a_column_stands_in_the_address_and_in_a_sentence() 
     assert_eq!(page.value("f.at.to").as_deref(), Some("2020-01-31"));
     // What the boxes can't say stays beside them.
     let fields = [("q", "user like a* or user like e*"), ("f.event", "enroll")];
-    let page = asks(&mut visitor, "/admin/users", &[("q", "user like a* or user like e*"), ("f.state", "enrolled")]).await;
+    let page =
+        asks(&mut visitor, "/admin/users", &[("q", "user like a* or user like e*"), ("f.state", "enrolled")])
+            .await;
     assert_eq!(column(&page, "user"), ["alice", "erin"]);
     let page = asks(&mut visitor, "/admin/events", &fields).await;
     assert!(column(&page, "event").iter().all(|event| event == "Enroll"), "{}", page.text());
@@ -129,7 +133,8 @@ async fn rows_are_put_in_order_and_turned_page_by_page() {
 async fn columns_are_chosen_and_moved() {
     let (_, mut visitor) = with_people(TestApp::new()).await;
     let order = "user,domain,email,enrolled,reset,unlocked,changed,state,account";
-    let fields = [("order", order), ("col", "user"), ("col", "email"), ("col", "account"), ("move", "up.account")];
+    let fields =
+        [("order", order), ("col", "user"), ("col", "email"), ("col", "account"), ("move", "up.account")];
     let page = asks(&mut visitor, "/admin/users", &fields).await;
     let heads: Vec<_> = page.html.split("data-label=\"").skip(1).take(3).collect();
     let heads: Vec<_> = heads.iter().map(|head| head.split('"').next().unwrap()).collect();
@@ -160,7 +165,8 @@ async fn a_column_is_asked_two_things() {
     let link = page.links().into_iter().find(|link| link.contains("of=user")).unwrap();
     let page = visitor.open(&link).await;
     assert_eq!(page.value("x.1.value").as_deref(), Some("di"), "it is there to go on with");
-    let page = asks(&mut visitor, "/admin/users", &[("of", "user"), ("x.0.test", "is"), ("view", "column")]).await;
+    let page =
+        asks(&mut visitor, "/admin/users", &[("of", "user"), ("x.0.test", "is"), ("view", "column")]).await;
     is_at(&page, 422, "Type a value");
 }
 
@@ -196,7 +202,8 @@ async fn groups_are_edited_without_script() {
     is_at(&page, 422, "Type a value");
     edits(&mut visitor, "group n", &[("n.0.test", "lacks"), ("n.0.value", "heidi")]).await;
     edits(&mut visitor, "add n.1", &[("n.1.new", "user")]).await;
-    edits(&mut visitor, "add n.1", &[("n.1.new", "state"), ("n.1.0.test", "begins"), ("n.1.0.value", "h")]).await;
+    edits(&mut visitor, "add n.1", &[("n.1.new", "state"), ("n.1.0.test", "begins"), ("n.1.0.value", "h")])
+        .await;
     let page = edits(&mut visitor, "", &[("n.1.1.word.enrolled", "on")]).await;
     is_at(&page, 200, "User doesn’t contain “heidi” and (User begins with “h” or State is one of: Enrolled)");
     assert!(page.html.contains("name=\"n.1.1.word.enrolled\" value=\"on\" checked"));
@@ -220,7 +227,9 @@ async fn groups_are_edited_without_script() {
 #[tokio::test]
 async fn filters_are_kept_for_oneself_and_shared_by_administrators() {
     let (app, mut visitor) = with_people(TestApp::new()).await;
-    let keep = |action, name| [("view", "q=user+like+a*&desc=1&sort=user&cols=user"), ("name", name), ("action", action)];
+    let keep = |action, name| {
+        [("view", "q=user+like+a*&desc=1&sort=user&cols=user"), ("name", name), ("action", action)]
+    };
     visitor.open("/admin/users").await;
     let page = sends(&mut visitor, "/admin/users", &keep("keep", "My <b>own</b>")).await;
     is_at(&page, 200, "My <b>own</b>");
@@ -233,7 +242,11 @@ async fn filters_are_kept_for_oneself_and_shared_by_administrators() {
     let page = visitor.open("/admin/events").await;
     assert!(!page.links().iter().any(|link| link.contains("cols=user")), "of the other table");
     let told = |events: &[regain::domain::audit::Event]| {
-        events.iter().filter(|event| event.action == Action::Setting).map(|event| event.detail.clone()).collect::<Vec<_>>()
+        events
+            .iter()
+            .filter(|event| event.action == Action::Setting)
+            .map(|event| event.detail.clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(told(&app.events().await), ["view_shared: users: For all"]);
     // Those of others are their own; what is shared only administrators take back.
@@ -244,7 +257,11 @@ async fn filters_are_kept_for_oneself_and_shared_by_administrators() {
     let page = sends(&mut auditor, "/admin/users", &keep("keep-shared", "x")).await;
     is_at(&page, 403, "Not for this account");
     auditor.open("/admin/users").await;
-    is_at(&sends(&mut auditor, "/admin/users", &[("action", "drop-shared For all")]).await, 403, "Not for this");
+    is_at(
+        &sends(&mut auditor, "/admin/users", &[("action", "drop-shared For all")]).await,
+        403,
+        "Not for this",
+    );
     auditor.open("/admin/users").await;
     is_at(&sends(&mut auditor, "/admin/users", &keep("keep", "Mine")).await, 200, "Mine");
     visitor.open("/admin/users").await;
@@ -325,7 +342,8 @@ async fn who_is_ticked_is_deleted_when_that_was_confirmed() {
     assert!(page.text().contains("alice") && page.text().contains("erin") && !page.text().contains("heidi"));
     assert!(app.enrollment(&app.account("alice").await.key).await.is_some(), "nothing was done yet");
     let names = page.value("names").unwrap();
-    let fields = [("names", names.as_str()), (&picks[0], "on"), (&picks[1], "on"), ("action", "delete-confirmed")];
+    let fields =
+        [("names", names.as_str()), (&picks[0], "on"), (&picks[1], "on"), ("action", "delete-confirmed")];
     let page = sends(&mut visitor, "/admin/users", &fields).await;
     is_at(&page, 200, "The enrollments are deleted");
     assert_eq!(column(&page, "user"), ["heidi"]);
@@ -355,7 +373,9 @@ async fn the_overview_shows_the_last_days_with_a_way_to_each() {
     let (_, mut visitor) = with_people(TestApp::new()).await;
     let page = visitor.open("/admin").await;
     is_at(&page, 200, "The last 14 days");
-    for told in ["Enroll: 3", "Reset: 1", "Calls saved in 30 days", "Resets in 7 days", "0.1 hours, at 10 minutes"] {
+    for told in
+        ["Enroll: 3", "Reset: 1", "Calls saved in 30 days", "Resets in 7 days", "0.1 hours, at 10 minutes"]
+    {
         assert!(page.text().contains(told), "{told}: {}", page.text());
     }
     assert!(page.html.contains("role=\"img\"") && page.html.contains("<rect class=\"bar-reset\""));
@@ -378,7 +398,10 @@ async fn it_goes_on_by_itself_for_a_while() {
     assert!(visitor.open(&address).await.html.contains("data-live="));
     app.advance(std::time::Duration::from_secs(7 * 60));
     let page = visitor.open(&address).await;
-    assert!(page.code() == 200 && !page.html.contains("data-live="), "a session must not be kept alive by it");
+    assert!(
+        page.code() == 200 && !page.html.contains("data-live="),
+        "a session must not be kept alive by it"
+    );
 }
 
 #[tokio::test]
@@ -388,15 +411,38 @@ async fn nothing_that_is_asked_for_breaks_a_page() {
     let mut stranger = app.visitor("<script>alert(1)</script>");
     stranger.begins("reset").await;
     stranger.answers("wrong").await;
-    let hostile = ["<script>alert(1)</script>", "\"'><img src=x>", "%00", "{{ 7*7 }}", "\u{202e}x", "a\u{0}b", ""];
+    let hostile =
+        ["<script>alert(1)</script>", "\"'><img src=x>", "%00", "{{ 7*7 }}", "\u{202e}x", "a\u{0}b", ""];
     let names = [
-        "q", "sort", "desc", "cols", "rows", "after", "view", "of", "live", "hold", "order", "move", "moved", "done",
-        "f.user", "f.at", "f.at.from", "f.outcome", "f.domain", "x.0.test", "x.0.value", "days", "do",
+        "q",
+        "sort",
+        "desc",
+        "cols",
+        "rows",
+        "after",
+        "view",
+        "of",
+        "live",
+        "hold",
+        "order",
+        "move",
+        "moved",
+        "done",
+        "f.user",
+        "f.at",
+        "f.at.from",
+        "f.outcome",
+        "f.domain",
+        "x.0.test",
+        "x.0.value",
+        "days",
+        "do",
     ];
     for path in ["/admin/events", "/admin/users", "/admin/users/filter", "/admin"] {
         for name in names {
             for value in hostile {
-                let page = asks(&mut visitor, path, &[(name, value), ("of", "user"), ("view", "column")]).await;
+                let page =
+                    asks(&mut visitor, path, &[(name, value), ("of", "user"), ("view", "column")]).await;
                 assert!([200, 422].contains(&page.code()), "{path} {name}={value}: {}", page.code());
                 for marked in ["<script>alert", "<img src=x", "\"'><", "49"] {
                     assert!(marked == "49" || !page.html.contains(marked), "{path} {name}={value}");

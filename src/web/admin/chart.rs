@@ -94,13 +94,14 @@ pub(super) async fn draw(seat: &Seat<'_>) -> Result<Option<Chart>, Error> {
     Ok(match seat.site.desk.ask(question, table::WAIT, work).await? {
         Reply::Ready(counts) => {
             let minutes = services.settings.load().general.minutes_per_call;
-            Some(of(&counts, today, shown, minutes))
+            let decimal = seat.site.renderer.texts().text(&seat.language.code, "admin.table.decimal", &[]);
+            Some(of(&counts, today, shown, (minutes, &decimal)))
         }
         Reply::UnderWay { .. } | Reply::Busy => None,
     })
 }
 
-fn of(counts: &Counts, today: i64, shown: i64, minutes: u32) -> Chart {
+fn of(counts: &Counts, today: i64, shown: i64, (minutes, decimal): (u32, &str)) -> Chart {
     let begin = today - shown + 1;
     let days: Vec<_> = (begin..=today).collect();
     let of_day = |day: i64| SHOWN.map(|action| count(counts, day..day + 1, action));
@@ -123,7 +124,11 @@ fn of(counts: &Counts, today: i64, shown: i64, minutes: u32) -> Chart {
             (height > 0).then_some(bar)
         });
         Day {
-            label: if (today - day) % every == 0 { format!("{}.{}.", date.day(), u8::from(date.month())) } else { String::new() },
+            label: if (today - day) % every == 0 {
+                format!("{}.{}.", date.day(), u8::from(date.month()))
+            } else {
+                String::new()
+            },
             date: date.to_string(),
             href: table::day(*day),
             bars: bars.collect(),
@@ -153,7 +158,7 @@ fn of(counts: &Counts, today: i64, shown: i64, minutes: u32) -> Chart {
         totals: SHOWN.iter().map(|action| count(counts, begin..today + 1, *action)).collect(),
         spans: SPANS.iter().map(|span| (*span, *span == shown)).collect(),
         figures,
-        hours: format!("{}.{}", tenths / 10, tenths % 10),
+        hours: format!("{}{decimal}{}", tenths / 10, tenths % 10),
         minutes,
     }
 }
@@ -175,7 +180,7 @@ mod tests {
         ] {
             counts.insert((day, action, outcome), number);
         }
-        let chart = of(&counts, 100, 14, 10);
+        let chart = of(&counts, 100, 14, (10, "."));
         assert_eq!((chart.days.len(), chart.top, chart.width), (14, 10, 14 * STEP));
         let bars: Vec<_> = chart.days[13].bars.iter().map(|bar| (bar.kind, bar.y, bar.height)).collect();
         assert_eq!(bars, [("reset", 70, 30), ("unlock", 30, 40)]);
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(figures, [3, 7, 4, 0, 15]);
         assert_eq!(chart.hours, "2.5");
         assert!(chart.days[13].href.starts_with("/admin/events?q=at+from+1970-04-11"));
-        assert!(of(&Counts::new(), 100, 90, 0).days.iter().all(|day| day.bars.is_empty()));
+        assert!(of(&Counts::new(), 100, 90, (0, ".")).days.iter().all(|day| day.bars.is_empty()));
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl Page for Overview {
         ];
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let chart = chart::draw(&seat).await?;
-        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat), chart };
+        let context =
+            OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat), chart };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
     }
 

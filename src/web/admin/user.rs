@@ -80,7 +80,8 @@ fn account(seat: &Seat<'_>) -> Result<AccountKey, Error> {
     let part = |name| seat.request.raw_path_param(name).unwrap_or_default();
     let guid = ObjectGuid::parse(part("guid")).ok_or(Error::Refused(Refusal::NotFound))?;
     let domain = part("domain");
-    let is_name = domain.len() <= 255 && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let is_name =
+        domain.len() <= 255 && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if !is_name || domain.is_empty() {
         return Err(Error::Refused(Refusal::NotFound));
     }
@@ -109,7 +110,10 @@ fn facts(story: &Story) -> Vec<(&'static str, String)> {
     facts.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-fn directory(story: &Story, now: Timestamp) -> (&'static str, Vec<(&'static str, String)>, Vec<&'static str>) {
+fn directory(
+    story: &Story,
+    now: Timestamp,
+) -> (&'static str, Vec<(&'static str, String)>, Vec<&'static str>) {
     let account = match &story.directory {
         InDirectory::NotServed => return ("not_served", Vec::new(), Vec::new()),
         InDirectory::Silent => return ("silent", Vec::new(), Vec::new()),

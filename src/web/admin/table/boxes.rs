@@ -64,7 +64,7 @@ fn say<C: Column>(column: C, test: &Test, before: Option<Content>, is_listed: bo
         let day = |time: Timestamp| (time.millis().rem_euclid(DAY) == 0).then(|| day_of(time));
         let mut content = before.unwrap_or_default();
         match test {
-            Test::Within(span) if content == Content::default() => content.value = span.as_str().to_owned(),
+            Test::Within(span) if content == Content::default() => content.value = span.as_str().into(),
             Test::From(time) if content.from.is_empty() && ["", "own"].contains(&content.value.as_str()) => {
                 content.from = date_of(day(*time)?).to_string();
                 content.value = "own".into();
@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_is_about_one_column_alone_is_found() {
-        let filter = parse("user like a* and (user like b* or not user empty) and (user like c* or detail empty)");
+        let filter =
+            parse("user like a* and (user like b* or not user empty) and (user like c* or detail empty)");
         let (own, rest) = without(&filter, Event::User);
         assert_eq!(own.len(), 2);
         assert_eq!(rest.to_string(), "user like c* or detail empty");

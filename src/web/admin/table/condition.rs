@@ -84,7 +84,8 @@ impl Ask {
                 spans.chain([Self::On, Self::From, Self::Before, Self::Empty, Self::Given]).collect()
             }
             Kind::Text => {
-                let no_time = |ask: &Self| !matches!(ask, Self::On | Self::From | Self::Before | Self::NoneOf);
+                let no_time =
+                    |ask: &Self| !matches!(ask, Self::On | Self::From | Self::Before | Self::NoneOf);
                 Self::PLAIN.into_iter().filter(no_time).collect()
             }
         }
@@ -107,23 +108,23 @@ pub(super) struct Condition<C> {
     pub words: Vec<String>,
 }
 
-/// What is wrong with one.
+/// What is missing, or not to be understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Trouble {
-    NoValue,
-    NoWords,
-    NoTime,
-    NoList,
+    Value,
+    Words,
+    Time,
+    List,
 }
 
 impl Trouble {
     /// The key among the texts.
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::NoValue => "admin.editor.no_value",
-            Self::NoWords => "admin.editor.no_words",
-            Self::NoTime => "admin.editor.no_time",
-            Self::NoList => "admin.editor.no_list",
+            Self::Value => "admin.editor.no_value",
+            Self::Words => "admin.editor.no_words",
+            Self::Time => "admin.editor.no_time",
+            Self::List => "admin.editor.no_list",
         }
     }
 }
@@ -186,16 +187,16 @@ impl<C: Column> Condition<C> {
         let value = self.value.trim();
         let is_list = matches!(column.kind(), Kind::Words(_));
         if self.ask.takes_value() && !is_list && value.is_empty() {
-            return Err(Trouble::NoValue);
+            return Err(Trouble::Value);
         }
         let text = || Pattern::escape(value);
         let like = |pattern: &str| Test::Like(Pattern::parse(pattern));
-        let time = || parse_time(value).ok_or(Trouble::NoTime);
+        let time = || parse_time(value).ok_or(Trouble::Time);
         let not = |test| Ok(Filter::Not(Box::new(Filter::Is(column, test))));
         let test = match self.ask {
             Ask::OneOf | Ask::NoneOf if is_list => {
                 if self.words.is_empty() {
-                    return Err(Trouble::NoWords);
+                    return Err(Trouble::Words);
                 }
                 let test = Test::In(self.words.clone());
                 if self.ask == Ask::NoneOf {
@@ -242,7 +243,7 @@ fn listed<C: Column>(column: C, value: &str) -> Result<Test, Trouble> {
         Ok(Filter::Is(it, Test::In(values))) if it == column && values.len() <= MOST_WORDS => {
             Ok(Test::In(values))
         }
-        _ => Err(Trouble::NoList),
+        _ => Err(Trouble::List),
     }
 }
 
@@ -265,8 +266,7 @@ fn read_pattern(pattern: &Pattern) -> (Ask, String) {
     let whole = pattern.as_str();
     let (head, tail) = (whole.strip_prefix('*'), whole.strip_suffix('*').filter(|it| !it.ends_with('\\')));
     let both = head.and_then(|text| text.strip_suffix('*')).filter(|text| !text.ends_with('\\'));
-    let readings =
-        [(Ask::Contains, both), (Ask::Begins, tail), (Ask::Ends, head), (Ask::Is, Some(whole))];
+    let readings = [(Ask::Contains, both), (Ask::Begins, tail), (Ask::Ends, head), (Ask::Is, Some(whole))];
     let readings = readings.into_iter().filter_map(|(ask, part)| Some((ask, plain(part?)?)));
     let mut readings = readings.filter(|(_, text)| !text.trim().is_empty());
     readings.next().unwrap_or_else(|| (Ask::Like, whole.to_owned()))
@@ -324,11 +324,11 @@ mod tests {
             let words = Vec::new();
             Condition { column, ask, value: value.into(), words }.filter().unwrap_err()
         };
-        assert_eq!(wrong(Ask::Contains, " ", Event::User), Trouble::NoValue);
-        assert_eq!(wrong(Ask::OneOf, "", Event::Outcome), Trouble::NoWords);
-        assert_eq!(wrong(Ask::On, "yesterday", Event::At), Trouble::NoTime);
+        assert_eq!(wrong(Ask::Contains, " ", Event::User), Trouble::Value);
+        assert_eq!(wrong(Ask::OneOf, "", Event::Outcome), Trouble::Words);
+        assert_eq!(wrong(Ask::On, "yesterday", Event::At), Trouble::Time);
         for value in ["a) or (user in (b", "a, (", "\"", "a b"] {
-            assert_eq!(wrong(Ask::OneOf, value, Event::User), Trouble::NoList, "{value}");
+            assert_eq!(wrong(Ask::OneOf, value, Event::User), Trouble::List, "{value}");
         }
     }
 

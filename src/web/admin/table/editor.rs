@@ -109,9 +109,7 @@ impl<C: Column> Node<C> {
             let own = format!("{name}.{}", parts.len());
             *left -= 1;
             let part = match field(&format!("{own}.column")) {
-                Some(column) => {
-                    C::of(&column).map(|column| Self::One(Condition::read(column, &own, field)))
-                }
+                Some(column) => C::of(&column).map(|column| Self::One(Condition::read(column, &own, field))),
                 None => Self::read_group(&own, field, depth + 1, left),
             };
             let Some(part) = part else {
@@ -304,7 +302,10 @@ mod tests {
                     put("column", line.column);
                     put("test", line.test);
                     put("value", &line.value);
-                    line.words.iter().filter(|word| word.1).for_each(|word| put(&format!("word.{}", word.0), "on"));
+                    line.words
+                        .iter()
+                        .filter(|word| word.1)
+                        .for_each(|word| put(&format!("word.{}", word.0), "on"));
                 }
                 _ => {}
             }
@@ -330,8 +331,7 @@ mod tests {
             assert_eq!(through_a_form(&node).filter().unwrap().to_string(), text);
         }
         // Written otherwise, it means the same.
-        for (text, same) in
-            [("not not user given", "user given"), ("not user like *a*", "not user like *a*")]
+        for (text, same) in [("not not user given", "user given"), ("not user like *a*", "not user like *a*")]
         {
             assert_eq!(Node::of(&parse(text)).unwrap().filter().unwrap().to_string(), same);
         }
@@ -343,10 +343,10 @@ mod tests {
         assert_eq!(node.change("add", "n", Some(Event::User)).as_deref(), Some("n.0.test"));
         assert_eq!(node.change("group", "n", None).as_deref(), Some("n.1.join"));
         assert_eq!(node.change("add", "n.1", Some(Event::Outcome)).as_deref(), Some("n.1.0.test"));
-        assert_eq!(node.filter().unwrap_err(), [
-            ("n.0".to_owned(), Trouble::NoValue),
-            ("n.1.0".to_owned(), Trouble::NoWords)
-        ]);
+        assert_eq!(
+            node.filter().unwrap_err(),
+            [("n.0".to_owned(), Trouble::Value), ("n.1.0".to_owned(), Trouble::Words)]
+        );
         assert_eq!(node.change("remove", "n.0", None).as_deref(), Some("n.new"));
         for (deed, place) in [
             ("remove", "n"),

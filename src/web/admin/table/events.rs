@@ -60,7 +60,10 @@ impl Table for Events {
             (EventColumn::User, Some(guid)) => {
                 Some(story(&AccountKey { domain: DomainName::new(&row.event.domain), guid }))
             }
-            (EventColumn::User | EventColumn::SourceIp | EventColumn::Reference | EventColumn::Account, _) => {
+            (
+                EventColumn::User | EventColumn::SourceIp | EventColumn::Reference | EventColumn::Account,
+                _,
+            ) => {
                 let same = Filter::Is(column, Test::In(vec![text]));
                 let view = View::<Self>::usual().of(same);
                 (!view.is_too_long()).then(|| view.href())

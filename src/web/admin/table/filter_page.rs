@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::{
     Table,
     editor::{Join, Line, Node},
-    list, said::Words, view,
+    list,
+    said::Words,
+    view,
     view::{Asked, View},
     words_of,
 };
@@ -89,8 +91,13 @@ impl<T: Table> Draft<T> {
 fn show<T: Table>(seat: &Seat<'_>, draft: &Draft<T>) -> Response {
     let (site, words) = (seat.site, words_of(seat));
     let path = format!("/admin/{}/filter", T::KEY);
-    let mut form =
-        page::Form::new(site, seat.language, path.clone(), seat.token(&path), &crate::domain::field::Problems::new());
+    let mut form = page::Form::new(
+        site,
+        seat.language,
+        path.clone(),
+        seat.token(&path),
+        &crate::domain::field::Problems::new(),
+    );
     let filter = draft.node.filter();
     let mut lines = draft.node.lines();
     if let (true, Err(troubles)) = (draft.is_checked, &filter) {
@@ -122,7 +129,11 @@ fn show<T: Table>(seat: &Seat<'_>, draft: &Draft<T>) -> Response {
         columns: T::Column::ALL.iter().map(|column| column.key()).collect(),
         lists: lists.collect(),
         focus: draft.focus.clone(),
-        q: if draft.text.is_some() { typed } else { filter.map(|filter| filter.to_string()).unwrap_or_default() },
+        q: if draft.text.is_some() {
+            typed
+        } else {
+            filter.map(|filter| filter.to_string()).unwrap_or_default()
+        },
         wrong,
     };
     let page = page::Page::new(site, seat.language, "admin", T::KEY);

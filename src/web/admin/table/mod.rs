@@ -50,8 +50,7 @@ const WAIT_FOR_COUNT: Duration = Duration::from_millis(150);
 /// So long a page goes on by itself: it must not keep a session alive that nobody sits before.
 const LIVE: Duration = Duration::from_secs(15 * 60);
 /// Where events come from.
-const SOURCES: [&str; 9] =
-    ["web", "admin", "api", "import", "job", "program", "console", "setup", "demo"];
+const SOURCES: [&str; 9] = ["web", "admin", "api", "import", "job", "program", "console", "setup", "demo"];
 
 /// A table of the console.
 pub(super) trait Table: Send + Sync + 'static {
@@ -117,7 +116,7 @@ pub(super) async fn latest<T: Table>(
     let view = View::<T> { rows: limit, ..View::usual().of(filter.clone()) };
     let search = view.search(seat.site.services.clock.now());
     Ok(match ask::<T>(seat, &search).await? {
-        Reply::Ready(answer) => (rows::<T>(words_of(seat), columns, &answer.0.rows), false),
+        Reply::Ready(answer) => (rows::<T>(seat, columns, &answer.0.rows), false),
         Reply::Busy | Reply::UnderWay { .. } => (Vec::new(), true),
     })
 }
@@ -141,6 +140,7 @@ struct Context<'a> {
 
 /// A table as the template gets it.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own on the page")]
 struct Drawn {
     key: &'static str,
     path: String,
@@ -282,12 +282,12 @@ fn words_of<'a>(seat: &Seat<'a>) -> Words<'a> {
 }
 
 /// What a form asks for that leads on to an address of its own: the address, or what is wrong.
-fn moved<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>) -> Option<Result<String, Told>> {
+fn moved<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>) -> Option<Result<String, Box<Told>>> {
     let words = words_of(seat);
     let go = |view: View<T>, more: &[(&str, &str)]| {
         if view.is_too_long() {
             let wrong = words.text("admin.wrong.too_long", &[]);
-            return Err(Told { wrong, ..Told::default() });
+            return Err(Box::new(Told { wrong, ..Told::default() }));
         }
         Ok(view.href_with(more))
     };
@@ -347,7 +347,7 @@ fn customised<T: Table>(
     view: &View<T>,
     column: T::Column,
     words: Words<'_>,
-) -> Result<View<T>, Told> {
+) -> Result<View<T>, Box<Told>> {
     let mut field = |name: &str| asked.find(name).map(str::to_owned);
     let first = Condition::read(column, "x.0", &mut field);
     let second = Condition::read(column, "x.1", &mut field);
@@ -373,7 +373,7 @@ fn customised<T: Table>(
             }
             let custom =
                 Custom { column: column.key(), lines, second: has_second, is_any, values: Vec::new() };
-            Err(Told { custom: Some(custom), ..Told::default() })
+            Err(Box::new(Told { custom: Some(custom), ..Told::default() }))
         }
     }
 }
@@ -445,12 +445,17 @@ fn second(at: Timestamp) -> String {
     at.to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
-fn rows<T: Table>(words: Words<'_>, columns: &[T::Column], rows: &[T::Row]) -> Vec<DrawnRow> {
+fn rows<T: Table>(seat: &Seat<'_>, columns: &[T::Column], rows: &[T::Row]) -> Vec<DrawnRow> {
+    let words = words_of(seat);
+    let domains = seat.site.services.domains();
+    let domain =
+        |name: &str| domains.iter().find(|domain| domain.is_called(name)).map(|it| it.netbios.clone());
     let cell = |row: &T::Row, column: T::Column| {
         let key = column.key();
         let (text, word) = match row.cell(column) {
             Cell::Empty => (String::new(), String::new()),
             Cell::Time(time) => (second(time), String::new()),
+            Cell::Text(text) if key == "domain" => (domain(&text).unwrap_or(text), String::new()),
             Cell::Text(text) if is_listed(column) => (words.word(key, &text), text),
             Cell::Text(text) => (text, String::new()),
         };
@@ -483,10 +488,7 @@ impl<R> Outcome<R> {
 }
 
 /// Has a search made, or asks how it stands.
-async fn ask<T: Table>(
-    seat: &Seat<'_>,
-    search: &Search<T::Column>,
-) -> Result<Reply<Answer<T::Row>>, Error> {
+async fn ask<T: Table>(seat: &Seat<'_>, search: &Search<T::Column>) -> Result<Reply<Answer<T::Row>>, Error> {
     let site = seat.site;
     let what = format!("{} {search:?}", T::KEY);
     let question = Question { who: seat.admin.who.clone(), what, is_kept: false };
@@ -542,7 +544,12 @@ fn counts<R>(words: Words<'_>, outcome: &Outcome<R>) -> String {
 }
 
 /// Draws the table of a view.
-async fn show<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>, told: Told) -> Result<Response, Error> {
+async fn show<T: Table>(
+    seat: &Seat<'_>,
+    asked: &Asked,
+    view: &View<T>,
+    told: Told,
+) -> Result<Response, Error> {
     let (site, words) = (seat.site, words_of(seat));
     let now = site.services.clock.now();
     let is_live = view.live.is_some_and(|until| now < until);
@@ -553,7 +560,7 @@ async fn show<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>, told: To
     } else {
         search(seat, view).await?
     };
-    let rows = outcome.answer.as_ref().map(|answer| rows::<T>(words, &view.columns, &answer.0.rows));
+    let rows = outcome.answer.as_ref().map(|answer| rows::<T>(seat, &view.columns, &answer.0.rows));
     let names: Vec<_> = rows.iter().flatten().map(|row| row.name.as_str()).collect();
     let names = names.join(" ");
     let next = outcome.answer.as_ref().and_then(|answer| answer.0.next.clone());
@@ -582,12 +589,8 @@ async fn show<T: Table>(seat: &Seat<'_>, asked: &Asked, view: &View<T>, told: To
     let more = T::Column::ALL.iter().filter(|column| !view.columns.contains(column));
     columns.extend(more.map(|column| (column.key(), false)));
     let order: Vec<_> = columns.iter().map(|(key, _)| *key).collect();
-    let chooser = Chooser {
-        order: order.join(","),
-        columns,
-        by: view.by.key(),
-        is_descending: view.is_descending,
-    };
+    let chooser =
+        Chooser { order: order.join(","), columns, by: view.by.key(), is_descending: view.is_descending };
     let may_live = T::BY.kind() == Kind::Time && view.by == T::BY && view.is_descending;
     let live = if is_live { first.href() } else { first.href_with(&[("live", "1")]) };
     let table = Drawn {
@@ -650,7 +653,7 @@ impl<T: Table> Page for TablePage<T> {
         }
         match moved(&seat, &asked, &view) {
             Some(Ok(href)) => Ok(redirect(&href)),
-            Some(Err(told)) => show(&seat, &asked, &view, told).await,
+            Some(Err(told)) => show(&seat, &asked, &view, *told).await,
             None => show(&seat, &asked, &view, Told::default()).await,
         }
     }

@@ -36,7 +36,7 @@ impl Words<'_> {
         let mark = self.text("admin.table.thousands", &[]);
         let mut text = String::with_capacity(digits.len() + 4);
         for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at) % 3 == 0 {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
                 text.push_str(&mark);
             }
             text.push(digit);

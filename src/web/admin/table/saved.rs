@@ -10,11 +10,7 @@ use crate::{
         saved_view::{SavedView, ShelfKey},
     },
     flows::{Error, saved_views},
-    web::{
-        admin::Seat,
-        form::Form,
-        user::page::Form as Words,
-    },
+    web::{admin::Seat, form::Form, user::page::Form as Words},
 };
 
 /// The views of a table as they are drawn.

@@ -167,11 +167,8 @@ impl<T: Table> View<T> {
     /// In the order of a column; if it is in that order, the other way round.
     #[must_use]
     pub(super) fn sorted(&self, by: T::Column) -> Self {
-        let is_descending = if by == self.by {
-            !self.is_descending
-        } else {
-            by.kind() == crate::domain::filter::Kind::Time
-        };
+        let is_descending =
+            if by == self.by { !self.is_descending } else { by.kind() == crate::domain::filter::Kind::Time };
         Self { by, is_descending, ..self.first() }
     }
 
