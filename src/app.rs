@@ -36,7 +36,7 @@ use crate::{
         hashing::HashPool,
         import::Desk,
         outbox::Outbox,
-        sign_in,
+        purge, sign_in,
     },
     jobs,
     notify::Notifier,
@@ -47,7 +47,8 @@ use crate::{
     store::{
         Store,
         audit::Head,
-        engine::{Options, SledEngine},
+        copy_name,
+        engine::{Options, SledEngine, copy_closed},
         keyring::Keyring,
     },
     tls::{
@@ -184,12 +185,7 @@ impl App {
         };
         close_off();
         make_folder(&config.data)?;
-        let store = open_store(config).await?;
-        let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| Error(e.to_string()))?;
-        store
-            .keep_log(&keys.audit, config.head_path().exists())
-            .await
-            .map_err(|e| Error(format!("the audit log: {e}")))?;
+        let (store, keys) = open_present(config).await?;
         let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let notifier = if is_demo {
@@ -207,9 +203,11 @@ impl App {
             settings: ArcSwap::from_pointee(config.settings.clone()),
             fixed: config.given.fixed(),
             notifier,
+            host: base_url.host().to_owned(),
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
             import: Desk::default(),
+            purge: purge::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };
@@ -338,6 +336,35 @@ pub async fn open_store(config: &Config) -> Result<Store, Error> {
         .map_err(|e| Error(e.to_string()))?
         .map_err(|e| Error(format!("the store in {}: {e}", config.data.display())))?;
     Store::open(Arc::new(engine)).await.map_err(|e| Error(e.to_string()))
+}
+
+/// Opens the store to be written to, with its keys: if it is an older program's, it is copied and migrated first.
+pub async fn open_present(config: &Config) -> Result<(Store, Keyring), Error> {
+    let fails = |error: &dyn std::fmt::Display| Error(error.to_string());
+    let mut store = open_store(config).await?;
+    let older = store.older().await.map_err(|e| fails(&e))?;
+    if older.is_some() {
+        // Closed, it can't change while it is copied.
+        drop(store);
+        let folder = config.data.clone();
+        let copy = tokio::task::spawn_blocking(move || copy_closed(&folder, &copy_name()));
+        let copy = copy.await.map_err(|e| fails(&e))?.map_err(|e| fails(&e))?;
+        tracing::warn!(
+            copy = %copy.display(),
+            "the data folder is an older program's and is migrated; remove the copy of its database when all is well"
+        );
+        store = open_store(config).await?;
+    }
+    let keys = Keyring::open(&config.secret_path(), &store).await.map_err(|e| fails(&e))?;
+    let was_sealed = config.head_path().exists();
+    if let Some(older) = older {
+        store
+            .migrate(older, &keys, was_sealed)
+            .await
+            .map_err(|e| Error(format!("migrating the data folder: {e}")))?;
+    }
+    store.keep_log(&keys.audit, was_sealed).await.map_err(|e| Error(format!("the audit log: {e}")))?;
+    Ok((store, keys))
 }
 
 /// What this process writes is nobody else's, and its memory, with passwords in it, is never written anywhere.

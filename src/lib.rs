@@ -9,7 +9,7 @@
 //! ```text
 //! composition   main → cli → app        may name everything
 //! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls
-//!               report                  and report)
+//!               report                  and report, which searches tables and writes them as files)
 //! steps         flows                   "first this, then that" is written only here
 //! adapters      directory · store · render   each owns one technology; blind to each other
 //!               notify → render         composes and delivers messages
@@ -28,6 +28,7 @@
 //! - **record**: an implementation of [`store::Kept`].
 //! - **message**: a variant of [`domain::message::Topic`], its words in `ui/i18n`, and a folder in
 //!   `ui/templates/messages` if the general templates don't do.
+//! - **format of exports**: a variant of [`report::export::Format`] and a small file beside it.
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
 
 pub mod app;

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod check;
 mod demo;
+mod export;
 mod serve;
 mod settings;
 
@@ -37,6 +38,8 @@ enum Command {
     Admin(admin::AdminArguments),
     /// Look after the audit log.
     Audit(audit::AuditArguments),
+    /// Write the audit log, or those who enrolled, to a file. Regain must not be running; its panel does the same.
+    Export(export::ExportArguments),
     /// Look at what was changed in the admin panel, and take it back.
     Settings(settings::SettingsArguments),
 }
@@ -66,15 +69,21 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Opens the store as the one whose it is: files of root's in it would be out of the server's reach.
+/// Opens the store to be read from.
 async fn open_store(config: &Config) -> Result<Store, Failure> {
+    require_owner(config)?;
+    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
+}
+
+/// Makes sure that it is the one whose the store is: files of root's in it would be out of the server's reach.
+fn require_owner(config: &Config) -> Result<(), Failure> {
     let fails = |e: std::io::Error| Failure(format!("the data folder {}: {e}", config.data.display()));
     let owner = std::fs::metadata(&config.data).map_err(fails)?.uid();
     if owner != rustix::process::geteuid().as_raw() {
         let text = format!("run it as the user the data folder belongs to (its number is {owner})");
         return Err(Failure(text));
     }
-    app::open_store(config).await.map_err(|e| Failure(e.to_string()))
+    Ok(())
 }
 
 /// Carries a command out; true if all was well.
@@ -85,6 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(&arguments).await,
+        Command::Export(arguments) => export::run(&arguments).await.map(|()| true),
         Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
     }
 }

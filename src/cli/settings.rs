@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use clap::{Args, Subcommand};
 use toml::Table;
 
-use super::{ConfigArguments, Failure, open_store, say};
+use super::{ConfigArguments, Failure, open_store, require_owner, say};
 use crate::{
+    app,
     domain::clock::{Clock as _, SystemClock},
     flows::change_settings,
     settings::{Settings, layers},
-    store::keyring::Keyring,
 };
 
 #[derive(Debug, Args)]
@@ -46,9 +46,8 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         }
         Command::Reset { config, keys } => {
             let config = config.load()?;
-            let store = open_store(&config).await?;
-            let keyring = Keyring::open(&config.secret_path(), &store).await.map_err(|e| fails(&e))?;
-            store.keep_log(&keyring.audit, config.head_path().exists()).await.map_err(|e| fails(&e))?;
+            require_owner(&config)?;
+            let (store, _) = app::open_present(&config).await.map_err(|e| fails(&e))?;
             let (_, before) = change_settings::load_sealed(&store).await.map_err(|e| fails(&e))?;
             // One of an older version may be there without being known any more.
             let is_none =

@@ -434,6 +434,16 @@ impl Directory for DemoDirectory {
         Ok(self.records().iter().map(|record| record.guid).collect())
     }
 
+    async fn existing(&self, guids: &[ObjectGuid]) -> Result<Vec<ObjectGuid>, Error> {
+        let records = self.records();
+        let exists = |guid: &ObjectGuid| records.iter().any(|record| record.guid == *guid);
+        Ok(guids.iter().copied().filter(exists).collect())
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {
         let domain_sid = domain_sid(&self.domain);
         let netbios = self.domain.netbios.to_lowercase();

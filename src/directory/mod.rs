@@ -15,6 +15,9 @@ use crate::domain::{
     secret::Password,
 };
 
+/// The most objectGUIDs that are asked about at a time.
+pub const MOST_ASKED: usize = 100;
+
 /// One domain of accounts.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
@@ -31,6 +34,14 @@ pub trait Directory: Send + Sync + 'static {
     /// The objectGUIDs of all people's accounts, each once, in no order. Disabled ones are among them, computers and
     /// managed service accounts are not. All of them or an error: never a part.
     async fn list(&self) -> Result<Vec<ObjectGuid>, Error>;
+
+    /// Those of the objectGUIDs, [`MOST_ASKED`] at most, that objects of the domain have, wherever in it they are. All of
+    /// them or an error: never a part. The others were not seen, which may have other causes than that they are gone:
+    /// [`Self::probe`] and [`Self::load`] tell more.
+    async fn existing(&self, guids: &[ObjectGuid]) -> Result<Vec<ObjectGuid>, Error>;
+
+    /// An error unless the directory answers, and shows what it has: the service account has to find itself in it.
+    async fn probe(&self) -> Result<(), Error>;
 
     /// The security groups that are looked for, by name, at most [`Group::MOST`]. Nested ones and those that every
     /// controller has are among them.

@@ -55,6 +55,11 @@ impl ObjectGuid {
         Uuid::from_slice_le(bytes).ok().map(Self)
     }
 
+    /// The bytes of the attribute.
+    pub const fn directory_bytes(&self) -> [u8; 16] {
+        self.0.to_bytes_le()
+    }
+
     /// From sixteen bytes in the order they are written.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))

@@ -77,17 +77,23 @@ pub enum Action {
     Setting,
     /// The program started.
     Start,
+    /// Events were dropped, as their time was over.
+    Retention,
+    /// An enrollment was removed.
+    Removal,
     /// A token of the API was made or taken back.
     Token,
     /// Somebody's Regain lockout was ended for them.
     LockoutCleared,
     /// Somebody's enrollment was deleted.
     EnrollmentDeleted,
+    /// A table was exported.
+    Export,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -100,9 +106,12 @@ impl Action {
         Self::Access,
         Self::Setting,
         Self::Start,
+        Self::Retention,
+        Self::Removal,
         Self::Token,
         Self::LockoutCleared,
         Self::EnrollmentDeleted,
+        Self::Export,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -120,9 +129,12 @@ impl Action {
             Self::Access => "access",
             Self::Setting => "setting",
             Self::Start => "start",
+            Self::Retention => "retention",
+            Self::Removal => "removal",
             Self::Token => "token",
             Self::LockoutCleared => "lockout_cleared",
             Self::EnrollmentDeleted => "enrollment_deleted",
+            Self::Export => "export",
         }
     }
 }

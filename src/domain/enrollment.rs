@@ -125,6 +125,12 @@ impl Enrollment {
         }
     }
 
+    /// When the account was last there, as far as this tells.
+    pub fn last_used_at(&self) -> Timestamp {
+        let used = [self.reset_at, self.unlocked_at, self.changed_at];
+        used.into_iter().flatten().fold(self.enrolled_at, Timestamp::max)
+    }
+
     /// What is proved against this is worth nothing against another.
     pub const fn stamp(&self) -> Stamp {
         Stamp { enrolled_at: self.enrolled_at, revision: self.revision }

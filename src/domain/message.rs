@@ -79,13 +79,16 @@ impl Topic {
             (_, Outcome::Intent)
             | (
                 Action::Start
+                | Action::Retention
                 | Action::Message
                 | Action::CodeSent
                 | Action::Setting
                 | Action::SignIn
                 | Action::Access
                 | Action::Token
-                | Action::LockoutCleared,
+                | Action::LockoutCleared
+                | Action::Export
+                | Action::Removal,
                 _,
             )
             | (Action::Lockout | Action::Methods | Action::EnrollmentDeleted, Outcome::Failure) => {

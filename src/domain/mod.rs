@@ -22,6 +22,7 @@ pub mod message;
 pub mod network;
 pub mod password_rules;
 pub mod permission;
+pub mod purge;
 pub mod refusal;
 pub mod reminder;
 pub mod saved_view;

@@ -1,6 +1,8 @@
 //! Tables as text (RFC 4180): read with their line numbers, strictly enough that nothing is lost silently; and written so
 //! that no spreadsheet takes a cell for a formula.
 
+use std::borrow::Cow;
+
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use zeroize::Zeroizing;
 
@@ -133,25 +135,67 @@ fn delimiter(text: &[u8]) -> u8 {
     others.into_iter().fold(comma, |best, one| if one.1 > best.1 { one } else { best }).0
 }
 
-/// One line of a table. What a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV injection");
-/// also within a cell, behind what other countries' spreadsheets take for the end of one.
-pub fn written(cells: &[&str]) -> String {
-    let cells = cells.iter().map(|cell| format!("\"{}\"", harmless(cell).replace('"', "\"\"")));
-    cells.collect::<Vec<_>>().join(",") + "\r\n"
+/// Appends one line of a table, each cell as [`write_cell`] does.
+pub fn write_line(cells: &[&str], table: &mut Vec<u8>) {
+    for (number, cell) in cells.iter().enumerate() {
+        if number > 0 {
+            table.push(b',');
+        }
+        write_cell(cell, table);
+    }
+    table.extend_from_slice(b"\r\n");
 }
 
-fn harmless(cell: &str) -> String {
-    let mut text = String::with_capacity(cell.len() + 1);
-    let mut may_begin = true;
-    for sign in cell.chars() {
-        let is_odd = text.is_empty() && "\t\r\n\0".contains(sign);
-        if is_odd || may_begin && "=+-@＝＋－＠".contains(sign) {
-            text.push('\'');
+/// Appends one cell in quotation marks, as what is [`harmless`].
+pub fn write_cell(cell: &str, table: &mut Vec<u8>) {
+    table.push(b'"');
+    for (number, part) in harmless(cell).split('"').enumerate() {
+        if number > 0 {
+            table.extend_from_slice(b"\"\"");
         }
-        text.push(sign);
-        may_begin = ",;\t\r\n".contains(sign) || may_begin && sign == '"';
+        table.extend_from_slice(part.as_bytes());
     }
-    text
+    table.push(b'"');
+}
+
+/// What may stand in a cell that has no type of its own. What a spreadsheet would take for a formula gets an apostrophe
+/// before it (OWASP, "CSV injection"); also within a cell, behind what other countries' spreadsheets take for the end of
+/// one. Signs that are no text are replaced: a spreadsheet might drop them, and see what stands behind.
+pub fn harmless(cell: &str) -> Cow<'_, str> {
+    let (mut text, mut taken, mut may_begin) = (String::new(), 0, true);
+    for (at, sign) in cell.char_indices() {
+        let is_odd = at == 0 && matches!(sign, '\t' | '\r' | '\n');
+        if is_odd || may_begin && "=+-@＝＋－＠".contains(sign) {
+            text += &cell[taken..at];
+            text.push('\'');
+            taken = at;
+        }
+        if !is_text(sign) {
+            text += &cell[taken..at];
+            text.push(char::REPLACEMENT_CHARACTER);
+            taken = at + sign.len_utf8();
+        }
+        may_begin = matches!(sign, ',' | ';' | '\t' | '\r' | '\n')
+            || may_begin && (sign == '"' || sign.is_whitespace() || is_invisible(sign));
+    }
+    if taken == 0 && text.is_empty() {
+        return Cow::Borrowed(cell);
+    }
+    text += &cell[taken..];
+    Cow::Owned(text)
+}
+
+/// Whether it may stand in a text of XML 1.0 (production 2, `Char`), and so in any table.
+pub const fn is_text(sign: char) -> bool {
+    matches!(sign, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Marks of direction and the like, which nobody sees and a program may pass over.
+const fn is_invisible(sign: char) -> bool {
+    matches!(
+        sign,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -214,8 +258,10 @@ mod tests {
 
     #[test]
     fn no_cell_that_is_written_becomes_a_formula() {
-        assert_eq!(written(&["1", "a \"b\", c"]), "\"1\",\"a \"\"b\"\", c\"\r\n");
-        for (evil, harmless) in [
+        let mut line = Vec::new();
+        write_line(&["1", "a \"b\", c"], &mut line);
+        assert_eq!(line, b"\"1\",\"a \"\"b\"\", c\"\r\n");
+        for (evil, expected) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
             ("-1", "'-1"),
@@ -225,10 +271,16 @@ mod tests {
             ("＝1", "'＝1"),
             // Where cells end at semicolons, quotation marks are none within a cell that did not begin with one.
             ("mary;=1+1;", "mary;'=1+1;"),
-            ("mary;\"=1+1", "mary;\"\"'=1+1"),
-            ("a,b; c-d=e", "a,b; c-d=e"),
+            ("mary;\"=1+1", "mary;\"'=1+1"),
+            // Neither what is passed over nor what is dropped hides one.
+            ("  =1", "  '=1"),
+            ("\u{feff}\u{202a}=1", "\u{feff}\u{202a}'=1"),
+            ("\0=1\u{7}", "\u{fffd}=1\u{fffd}"),
+            ("\u{ffff}", "\u{fffd}"),
+            ("a,b; c-d=e 😀", "a,b; c-d=e 😀"),
+            ("", ""),
         ] {
-            assert_eq!(written(&[evil]), format!("\"{harmless}\"\r\n"));
+            assert_eq!(harmless(evil), expected);
         }
     }
 }

@@ -246,6 +246,7 @@ fn drafted(services: &Services, before: &Table, edits: &[Edit]) -> (Draft, Vec<F
     if let Ok(settings) = &settings {
         let current = services.settings.load();
         settings.sms.check_typed(current.sms.url.as_deref(), &mut faults);
+        settings.audit.check_typed(current.audit.webhook_url.as_deref(), &mut faults);
         let known: Vec<_> = current.domain.iter().flat_map(|domain| &domain.controllers).cloned().collect();
         for (index, domain) in settings.domain.iter().enumerate() {
             domain.check_typed(&format!("settings.domain.{index}"), &known, &mut faults);

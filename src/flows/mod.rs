@@ -11,6 +11,7 @@ pub mod change_settings;
 pub mod code;
 mod dispatch;
 pub mod enroll;
+pub mod forward;
 pub mod hashing;
 pub mod held;
 pub mod identify;
@@ -20,6 +21,7 @@ pub mod methods;
 pub mod outbox;
 pub mod panel_passkeys;
 pub mod prove;
+pub mod purge;
 pub mod remind;
 pub mod reset;
 pub mod saved_views;
@@ -90,12 +92,16 @@ pub struct Services {
     pub fixed: Fixed,
     /// Who composes and delivers messages.
     pub notifier: Notifier,
+    /// The host name of the pages, by which those who watch know this machine.
+    pub host: String,
     /// Who asks for passkeys; nobody if the pages have no host name.
     pub passkeys: Option<Passkeys>,
     /// The sender's memory.
     pub outbox: outbox::Outbox,
     /// Where an import of enrollments is worked at.
     pub import: import::Desk,
+    /// How far looking for accounts that are gone is.
+    pub purge: purge::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }
@@ -221,7 +227,7 @@ impl From<store::Error> for Error {
             store::Error::Conflict => Self::Unavailable(Service::Busy, text),
             store::Error::ReadOnly(_) => Self::Unavailable(Service::StoreSpace, text),
             store::Error::Unavailable(_) => Self::Unavailable(Service::Store, text),
-            store::Error::Damaged(_) => Self::Internal(text),
+            store::Error::Damaged(_) | store::Error::Newer(_) => Self::Internal(text),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten, and answers where no questions are asked any more. What is yet to be told is sent, and people are reminded.
+//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed and sent on. What
+//! is yet to be told is sent, and people are reminded.
 
 mod answers;
+mod forward;
 mod import;
+mod log;
 mod outbox;
+mod purge;
 mod reminders;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +18,7 @@ use crate::{
     domain::{
         admin::{AdminSession, Invitation},
         caps::Sent,
+        clock::Timestamp,
         flow::{Flow, Kind, LONGEST_FLOW, Step, Write},
         lockout::Tally,
     },
@@ -37,17 +42,21 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         // Large, and seldom needed.
         Box::pin(import::run(&services, &shutdown)),
         reminders::run(&services, &shutdown),
+        log::run(&services, &shutdown),
+        Box::pin(forward::run(&services, &shutdown)),
+        purge::run(&services, &shutdown),
         rounds(&services, &shutdown)
     );
 }
 
 async fn rounds(services: &Services, shutdown: &CancellationToken) {
+    let began = services.clock.now();
     let mut forgotten = false;
     loop {
         if let Err(error) = change_settings::catch_up(services).await {
             tracing::warn!(%error, "settings that were changed are not in force");
         }
-        if let Err(error) = end_flows(services).await {
+        if let Err(error) = end_flows(services, began).await {
             tracing::warn!(%error, "the round over flows was not finished");
         }
         if let Err(error) = answers::forget(services, &mut forgotten).await {
@@ -62,8 +71,9 @@ async fn rounds(services: &Services, shutdown: &CancellationToken) {
     }
 }
 
-/// Settles writes left open and removes flows that have ended.
-async fn end_flows(services: &Services) -> Result<(), store::Error> {
+/// Settles writes left open and removes flows that have ended. Nobody waits any more for a write of before the program
+/// `began`: it is settled in the first round, and in each that follows if it can't be said yet.
+async fn end_flows(services: &Services, began: Timestamp) -> Result<(), store::Error> {
     let now = services.clock.now();
     let mut after = None;
     loop {
@@ -81,7 +91,7 @@ async fn end_flows(services: &Services) -> Result<(), store::Error> {
                     Write::Unlock => Kind::Unlock,
                 };
                 // A write that nobody asks about any more is still one for the audit log.
-                if now.since(writing.since) > ROUND
+                if (writing.since < began || now.since(writing.since) > ROUND)
                     && let Err(error) = settle::settle(services, &visitor, kind, &flow).await
                 {
                     tracing::warn!(%error, account = %writing.account.guid, "a write can't be settled yet");

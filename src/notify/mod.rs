@@ -4,6 +4,8 @@
 
 mod compose;
 mod examine;
+pub mod forward;
+mod http;
 mod macros;
 mod mail;
 mod network;

@@ -2,7 +2,12 @@
 //!
 //! Must not know what is said over a connection.
 
-use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -35,21 +40,31 @@ fn is_off_limits(host: &str, address: IpAddr) -> bool {
         || address.is_loopback() && !form::is_loopback(host)
 }
 
-/// TCP to the first address of the host that takes it. Each has its share of the time. What was looked at is what is
-/// connected to: the name is not looked up again.
-pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
-    let addresses: Vec<_> = match timeout(limit, lookup_host((host, port))).await {
+/// The addresses of a host that messages are sent to.
+pub async fn addresses(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, String> {
+    let found: Vec<_> = match timeout(limit, lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(error)) => return Err(format!("{host} has no address: {error}")),
         Err(_) => return Err(format!("the name servers don't answer for {host}")),
     };
+    let (off_limits, open): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| is_off_limits(host, address.ip()));
+    match off_limits.first() {
+        Some(address) if open.is_empty() => {
+            Err(format!("{host} leads to {}, where no message is sent", address.ip()))
+        }
+        None if open.is_empty() => Err(format!("{host} has no address")),
+        _ => Ok(open),
+    }
+}
+
+/// TCP to the first address of the host that takes it. Each has its share of the time. What was looked at is what is
+/// connected to: the name is not looked up again.
+pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
+    let addresses = addresses(host, port, limit).await?;
     let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut reasons = Vec::new();
     for address in addresses {
-        if is_off_limits(host, address.ip()) {
-            reasons.push(format!("{host} leads to {}, where no message is sent", address.ip()));
-            continue;
-        }
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // An error would only make it slower.
@@ -60,7 +75,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream
             Err(_) => reasons.push(format!("{address}: no answer in time")),
         }
     }
-    Err(if reasons.is_empty() { format!("{host} has no address") } else { reasons.join(", ") })
+    Err(reasons.join(", "))
 }
 
 /// The certificates in a PEM file.

@@ -2,26 +2,21 @@
 //!
 //! Must not know what a message says. What a program or endpoint answers is not looked at, but for its status.
 
-use std::{borrow::Cow, path::Path, process::Stdio, time::Duration};
+use std::{borrow::Cow, process::Stdio, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
     Request, StatusCode, Uri,
     body::Bytes,
-    client::conn::http1,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
-use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process_group};
-use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     process::{Child, Command},
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
 
-use super::{Fault, Standing, macros::fill, network};
+use super::{Fault, Standing, http, macros::fill};
 use crate::{
     domain::message::Sms,
     settings::{SmsDelivery, SmsMethod, SmsSettings},
@@ -185,26 +180,10 @@ async fn ask(settings: &SmsSettings, sms: &Sms) -> Result<StatusCode, Fault> {
         .fill(settings.url.as_deref().ok_or_else(unset)?, sms)
         .parse()
         .map_err(|_| Fault::Never("the address of the endpoint for text messages is none".into()))?;
-    let is_https = url.scheme_str() != Some("http");
-    let host = network::bare(url.host().unwrap_or_default()).to_owned();
-    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let request = request(settings, sms, &url)
         .map_err(|_| Fault::Never("the request for text messages can't be written".into()))?;
-    // Of which each address of the host gets its share.
     let limit = Duration::from_secs(settings.timeout_seconds.into());
-    let stream = network::connect(&host, port, limit).await.map_err(later)?;
-    if !is_https {
-        return exchange(stream, request).await.map_err(|error| later(error.to_string()));
-    }
-    let name = ServerName::try_from(host).map_err(|error| later(error.to_string()))?;
-    let file = settings.ca_file.clone();
-    let tls = tokio::task::spawn_blocking(move || network::client_config(file.as_deref().map(Path::new)))
-        .await
-        .map_err(|error| later(error.to_string()))?
-        .map_err(later)?;
-    let stream =
-        TlsConnector::from(tls).connect(name, stream).await.map_err(|error| later(error.to_string()))?;
-    exchange(stream, request).await.map_err(|error| later(error.to_string()))
+    http::send(&url, settings.ca_file.clone(), limit, request).await.map_err(later)
 }
 
 fn request(settings: &SmsSettings, sms: &Sms, url: &Uri) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
@@ -213,12 +192,7 @@ fn request(settings: &SmsSettings, sms: &Sms, url: &Uri) -> Result<Request<Full<
         SmsMethod::Put => ("PUT", true),
         SmsMethod::Get => ("GET", false),
     };
-    let target = url.path_and_query().map_or("/", |target| target.as_str());
-    let mut request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header(HOST, url.authority().map_or("", |authority| authority.as_str()))
-        .header(USER_AGENT, "Regain");
+    let mut request = http::request(method, url);
     for header in &settings.headers {
         let (name, value) = header.split_once(':').unwrap_or((header, ""));
         request = request.header(name.trim(), value.trim());
@@ -234,22 +208,6 @@ fn request(settings: &SmsSettings, sms: &Sms, url: &Uri) -> Result<Request<Full<
         body = Format::of(&settings.content_type).fill(&settings.body, sms);
     }
     request.body(Full::from(body))
-}
-
-/// One request and the head of its answer, over a connection that is closed then.
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<StatusCode, hyper::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    use futures_util::future::{Either, select};
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let answer = std::pin::pin!(sender.send_request(request));
-    let answer = match select(answer, connection).await {
-        Either::Left((answer, _)) => answer,
-        // The server has closed; the answer may have come before.
-        Either::Right((_, answer)) => answer.await,
-    };
-    answer.map(|answer| answer.status())
 }
 
 fn judge(settings: &SmsSettings, status: StatusCode) -> Result<(), Fault> {

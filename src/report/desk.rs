@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::{AbortHandle, JoinSet},
     time::{Instant, timeout},
 };
@@ -24,6 +24,8 @@ use crate::{domain::admin::AdminId, flows::Error};
 const MOST: usize = 4;
 /// So many of one person.
 const MOST_OF_ONE: usize = 2;
+/// So many tables are written as files at a time.
+const EXPORTS: usize = 2;
 /// So many answers are kept.
 const MOST_KEPT: usize = 64;
 /// So long an answer is kept.
@@ -106,11 +108,13 @@ pub struct Desk {
     inner: Mutex<Inner>,
     /// So long somebody may be away before their question is given up.
     patience: Duration,
+    exports: Arc<Semaphore>,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { inner: Mutex::default(), patience: PATIENCE }
+        let exports = Arc::new(Semaphore::new(EXPORTS));
+        Self { inner: Mutex::default(), patience: PATIENCE, exports }
     }
 }
 
@@ -190,6 +194,11 @@ impl Desk {
         let question = question.clone();
         inner.asked.push(Asked { question, progress: Arc::clone(&progress), answer: known, again, at, task });
         Some((answer, progress, true))
+    }
+
+    /// A turn at writing a table as a file; `None` while others have all of them.
+    pub fn export(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().ok()
     }
 
     /// Gives up what somebody asked, and forgets what was answered: it is otherwise now.

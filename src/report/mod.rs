@@ -2,3 +2,5 @@
 //! know who asks, nor over what: pages and commands stand before it.
 
 pub mod desk;
+pub mod export;
+pub mod rows;

@@ -22,6 +22,10 @@ tab! {
         /// Whether a code is sent to that address at enrollment, and it is used for other codes only once that came
         /// back; as soon as mail is set up.
         confirm_email: bool = true;
+        /// So many days after it was noticed that an account is gone from the directory its enrollment is removed; 0
+        /// never. It has to be missed on three days at least, and nothing is removed while the directory can't be reached
+        /// or too many accounts are missed at once.
+        purge_after_days: u32 = 7, in 0..=365;
         /// The questions to choose from, by language.
         question_list: QuestionLists = default_lists();
     }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod alerts;
+mod audit;
 mod codes;
 mod domain;
 mod enroll;
@@ -21,6 +22,7 @@ pub(crate) mod table;
 
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
+pub use audit::{Audit, SyslogTransport};
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
@@ -51,6 +53,8 @@ table::tab! {
         permissions: Permissions = Permissions::default();
         /// The Admin tab.
         admin: Admin = Admin::default();
+        /// The Audit tab.
+        audit: Audit = Audit::default();
         /// The Limits tab.
         limits: Limits = Limits::default();
         /// The Alerts tab.
@@ -83,6 +87,7 @@ impl Settings {
         self.security.check_cost(&mut faults);
         self.mail.check_needs(&mut faults);
         self.sms.check_needs(&mut faults);
+        self.audit.check_needs(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
         self.check_methods(&mut faults);

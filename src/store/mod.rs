@@ -8,6 +8,8 @@ mod bloom;
 mod bytes;
 pub mod engine;
 pub mod keyring;
+mod migrations;
+mod pieces;
 mod record;
 pub mod seal;
 mod sheet;
@@ -23,8 +25,10 @@ use std::{
 
 pub use engine::Room;
 use engine::{Direction, Engine};
+pub use migrations::{Older, copy_name};
 pub use record::{
-    ChangedTab, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, is_unknown_subject, owner_of_factor,
+    ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, around_domain,
+    is_unknown_subject, owner, owner_of_factor,
 };
 use tokio::sync::Notify;
 pub use users::account_of;
@@ -46,6 +50,9 @@ pub enum Error {
     /// A record can't be understood.
     #[error("damaged record: {0}")]
     Damaged(String),
+    /// A newer program has been at work here.
+    #[error("{0}")]
+    Newer(String),
 }
 
 impl From<engine::Error> for Error {
@@ -90,7 +97,10 @@ impl<R> Deref for Found<R> {
 pub struct Store {
     engine: Arc<dyn Engine>,
     log: audit::Index,
+    users: users::Index,
     next_errand: AtomicU64,
+    /// Tells the marks of one person from each other.
+    next_mark: AtomicU64,
     /// Told when an errand was written.
     errands: Notify,
 }
@@ -99,11 +109,23 @@ impl Store {
     /// Takes an engine over and finds out where the outbox goes on. Events can be written once the
     /// log is open, too: [`Store::keep_log`].
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
+        migrations::refuse_newer(engine.as_ref()).await?;
         let (from, to) = record::space_bounds(Space::Outbox);
         let last = engine.scan(from, to, Direction::Backward, 1).await?;
         let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
         let log = audit::Index::open(engine.as_ref()).await?;
-        Ok(Self { engine, log, next_errand: AtomicU64::new(next), errands: Notify::new() })
+        let users = users::Index::open(engine.as_ref()).await?;
+        // From somewhere else at each start: a mark of the run before must not be taken for one of this.
+        let mut first_mark = [0; 8];
+        aws_lc_rs::rand::fill(&mut first_mark).map_err(|_| Error::Unavailable("no random numbers".into()))?;
+        Ok(Self {
+            engine,
+            log,
+            users,
+            next_errand: AtomicU64::new(next),
+            next_mark: AtomicU64::new(u64::from_le_bytes(first_mark)),
+            errands: Notify::new(),
+        })
     }
 
     /// The engine's condition in words, if it can't be written to.
@@ -245,7 +267,12 @@ impl Batch<'_> {
         if self.writes.is_empty() {
             return Ok(());
         }
-        self.store.engine.commit(self.writes).await?;
+        let marks: Vec<_> = self.writes.keys().filter_map(users::mark_of).collect();
+        let writes = marks.into_iter().fold(self.writes, |writes, mark| {
+            let number = self.store.next_mark.fetch_add(1, Ordering::Relaxed);
+            writes.put(mark, number.to_be_bytes().to_vec())
+        });
+        self.store.engine.commit(writes).await?;
         if self.has_errand {
             self.store.errands.notify_one();
         }

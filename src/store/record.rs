@@ -17,6 +17,7 @@ use crate::domain::{
     lockout::Subject,
     lockout::Tally,
     message::Errand,
+    purge::{self, Missed},
     reminder::Reminded,
     saved_view::{Shelf, ShelfKey},
     set_up::DomainDraft,
@@ -35,6 +36,12 @@ pub enum Space {
     AuditHeaders,
     /// Bodies of the blocks.
     AuditBodies,
+    /// Headers of blocks of those who enrolled.
+    UserHeaders,
+    /// Bodies of the blocks.
+    UserBodies,
+    /// Marks of those of whom something was written since the blocks were.
+    UserMarks,
     /// Enrollments.
     Enrollments,
     /// Flows under way.
@@ -55,6 +62,8 @@ pub enum Space {
     AdminSessions,
     /// Links by which they set up a second factor.
     Invitations,
+    /// Accounts that were not found any more.
+    Missed,
     /// Single values of the store itself.
     Meta,
 }
@@ -65,6 +74,9 @@ impl Space {
             Self::Audit => b'a',
             Self::AuditHeaders => b'h',
             Self::AuditBodies => b'b',
+            Self::UserHeaders => b'v',
+            Self::UserBodies => b'u',
+            Self::UserMarks => b'w',
             Self::Enrollments => b'e',
             Self::Flows => b'f',
             Self::Tallies => b't',
@@ -75,6 +87,7 @@ impl Space {
             Self::Admins => b'd',
             Self::AdminSessions => b'p',
             Self::Invitations => b'i',
+            Self::Missed => b'g',
             Self::Meta => b'm',
         }
     }
@@ -168,6 +181,14 @@ impl Kept for Reminded {
     }
 }
 
+impl Kept for Missed {
+    const SPACE: Space = Space::Missed;
+    type Key = AccountKey;
+    fn key(key: &AccountKey) -> Vec<u8> {
+        account_key(Self::SPACE, b'k', key)
+    }
+}
+
 /// The mark by which the right pepper is recognised.
 #[derive(Serialize, serde::Deserialize)]
 pub(super) struct PepperMark(pub [u8; 32]);
@@ -199,6 +220,36 @@ impl Kept for LogStart {
     fn key((): &()) -> Vec<u8> {
         let mut bytes = vec![Self::SPACE.letter()];
         bytes.extend(b"log start");
+        bytes
+    }
+}
+
+/// That those who enrolled are in an index, and of which version it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub(super) struct UsersIndexed(pub u32);
+
+impl Kept for UsersIndexed {
+    const SPACE: Space = Space::Meta;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"users indexed");
+        bytes
+    }
+}
+
+/// The number of the last event that was sent on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Forwarded(pub u64);
+
+impl Kept for Forwarded {
+    const SPACE: Space = Space::Meta;
+    /// Which way.
+    type Key = String;
+    fn key(way: &String) -> Vec<u8> {
+        let mut bytes = vec![Self::SPACE.letter()];
+        bytes.extend(b"forwarded ");
+        bytes.extend(way.as_bytes());
         bytes
     }
 }
@@ -258,6 +309,14 @@ impl Kept for Shelf {
     }
 }
 
+impl Kept for purge::Report {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'p']
+    }
+}
+
 impl Kept for DomainDraft {
     const SPACE: Space = Space::Settings;
     type Key = ();
@@ -306,14 +365,27 @@ pub fn owner_of_factor(key: &[u8]) -> Option<AdminId> {
     let (_, rest) = key.split_first()?;
     match rest.split_first()? {
         (b'f', []) => Some(AdminId::Local),
-        (b'a', rest) => {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            let domain = DomainName::new(std::str::from_utf8(&rest[..end]).ok()?);
-            let guid = ObjectGuid::from_bytes(rest[end + 1..].try_into().ok()?);
-            Some(AdminId::Account(AccountKey { domain, guid }))
-        }
+        (b'a', rest) => account_of(rest).map(AdminId::Account),
         _ => None,
     }
+}
+
+/// The account whose record, of a kind that is kept by account, is kept under that key.
+pub fn owner(key: &[u8]) -> Option<AccountKey> {
+    account_of(key.get(2..)?)
+}
+
+/// The keys before and behind all records that are kept, in a kind that is kept by account, of accounts of that domain.
+pub fn around_domain<R: Kept<Key = AccountKey>>(domain: &DomainName) -> (Vec<u8>, Vec<u8>) {
+    let head = |end: u8| [&[R::SPACE.letter(), b'k'], domain.as_str().as_bytes(), &[end]].concat();
+    (head(0), head(1))
+}
+
+fn account_of(bytes: &[u8]) -> Option<AccountKey> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    let domain = DomainName::new(std::str::from_utf8(&bytes[..end]).ok()?);
+    let guid = ObjectGuid::from_bytes(bytes[end + 1..].try_into().ok()?);
+    Some(AccountKey { domain, guid })
 }
 
 impl Kept for Invitation {

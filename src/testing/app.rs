@@ -40,6 +40,7 @@ use crate::{
         hashing::HashPool,
         import::Desk,
         outbox::{self, Outbox},
+        purge,
     },
     jobs,
     notify::Notifier,
@@ -218,9 +219,11 @@ impl TestApp {
             } else {
                 Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&self.shared.clock) as Arc<dyn Clock>)
             },
+            host: HOST.into(),
             passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
             import: Desk::default(),
+            purge: purge::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

@@ -28,6 +28,8 @@ pub enum DirectoryMood {
     Unavailable,
     /// Reading works, checks of passwords and writes find no controller.
     ReadsOnly,
+    /// It answers, but shows no account by its objectGUID.
+    ShowsNobody,
     /// Finding a name works, loading an account again does not.
     LoadsFail,
     /// A write is lost on the way there.
@@ -87,7 +89,7 @@ impl MoodyDirectory {
         self.writes.fetch_add(1, Ordering::SeqCst);
         let unknown = || Err(Error::OutcomeUnknown("the connection broke".into()));
         match self.mood() {
-            DirectoryMood::Well | DirectoryMood::LoadsFail => carry_out.await,
+            DirectoryMood::Well | DirectoryMood::LoadsFail | DirectoryMood::ShowsNobody => carry_out.await,
             DirectoryMood::Unavailable | DirectoryMood::ReadsOnly => Self::down(),
             DirectoryMood::WritesLost => unknown(),
             DirectoryMood::WritesUnanswered => {
@@ -117,12 +119,25 @@ impl Directory for MoodyDirectory {
     async fn load(&self, guid: ObjectGuid) -> Result<Option<Account>, Error> {
         match self.mood() {
             DirectoryMood::Unavailable | DirectoryMood::LoadsFail => Self::down(),
+            DirectoryMood::ShowsNobody => Ok(None),
             _ => self.demo.load(guid).await,
         }
     }
 
     async fn list(&self) -> Result<Vec<ObjectGuid>, Error> {
         if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.list().await }
+    }
+
+    async fn existing(&self, guids: &[ObjectGuid]) -> Result<Vec<ObjectGuid>, Error> {
+        match self.mood() {
+            DirectoryMood::Unavailable => Self::down(),
+            DirectoryMood::ShowsNobody => Ok(Vec::new()),
+            _ => self.demo.existing(guids).await,
+        }
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.probe().await }
     }
 
     async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    directory::{Directory, Error, Groups, PasswordCheck, Refused, ResetOptions, Rule, demo::Standing},
+    directory::{
+        Directory, Error, Groups, MOST_ASKED, PasswordCheck, Refused, ResetOptions, Rule, demo::Standing,
+    },
     domain::{
         account::{Account, AccountKind, LogonName, ObjectGuid},
         clock::{Clock, SystemClock},
@@ -75,6 +77,7 @@ macro_rules! directory_contract {
             who_may_not_change_is_refused
             passwords_are_kept_exactly_as_they_are
             people_are_listed_and_machines_are_not
+            who_exists_is_told_from_who_does_not
             groups_are_found_by_a_part_of_their_name_and_by_their_sid
             the_directory_knows_its_own_names
             a_renamed_account_is_the_same_account
@@ -562,6 +565,33 @@ pub async fn people_are_listed_and_machines_are_not(ground: &dyn Ground) {
         let one = directory.load(guid).await.unwrap();
         assert!(one.is_none_or(|one| one.kind != AccountKind::Machine));
     }
+}
+
+/// Wherever they are, and however many are asked about.
+pub async fn who_exists_is_told_from_who_does_not(ground: &dyn Ground) {
+    let directory = ground.directory();
+    directory.probe().await.unwrap();
+    assert_eq!(directory.existing(&[]).await.unwrap(), []);
+    let mut guids = Vec::new();
+    for standing in [Standing::Fine, Standing::Disabled, Standing::AccountExpired, Standing::Administrator] {
+        let someone = ground.someone(standing).await;
+        guids.push(found(&*directory, &someone.name).await.key.guid);
+    }
+    let (renamed, removed) = (ground.someone(Standing::Fine).await, ground.someone(Standing::Fine).await);
+    guids.push(found(&*directory, &renamed.name).await.key.guid);
+    ground.rename(&renamed.name, &format!("{}-smith", renamed.name)).await;
+    let gone = found(&*directory, &removed.name).await.key.guid;
+    ground.remove(&removed.name).await;
+    ground.recreate(&removed.name).await;
+    guids.sort_unstable();
+    let nobody = (0..).map(|n| ObjectGuid::from_bytes([n; 16]));
+    let mut asked: Vec<_> = nobody.take(MOST_ASKED - guids.len() - 1).chain(guids.iter().copied()).collect();
+    asked.push(gone);
+    assert_eq!(asked.len(), MOST_ASKED);
+    let mut existing = directory.existing(&asked).await.unwrap();
+    existing.sort_unstable();
+    assert_eq!(existing, guids);
+    assert_eq!(directory.existing(&[gone]).await.unwrap(), []);
 }
 
 /// Nothing of the one is inherited by the other.

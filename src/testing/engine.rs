@@ -50,9 +50,9 @@ impl Engine for MoodyEngine {
         self.inner.find(key).await
     }
 
-    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn join(&self, prefixes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error> {
         self.require_readable()?;
-        self.inner.find_all(keys).await
+        self.inner.join(prefixes).await
     }
 
     async fn scan(

@@ -7,9 +7,11 @@
 
 #[path = "../e2e/support/certificate.rs"]
 mod certificate;
+mod console;
 mod directory;
 #[path = "../e2e/support/domain.rs"]
 mod domain;
+mod export;
 #[path = "../e2e/support/http.rs"]
 mod http;
 mod mail;
@@ -34,6 +36,10 @@ use directory::{Deed, Person};
 use domain::Domain;
 use mail_server::MailServer;
 use pages::{Browser, menus};
+use regain::{
+    domain::{audit::EventColumn, filter::Search},
+    report::export::Format,
+};
 use server::{NO_DOMAIN, Server, processor_time};
 use tokio::sync::Barrier;
 
@@ -90,11 +96,17 @@ fn main() {
         if wants("million") {
             million().await;
         }
+        if wants("console") {
+            data_console().await;
+        }
         if wants("mail") {
             mails().await;
         }
         if wants("answers") {
             answers().await;
+        }
+        if wants("export") {
+            exports().await;
         }
         if wants("directory") {
             whole_flows().await;
@@ -163,6 +175,50 @@ async fn million() {
     Table::below("start to first page", milliseconds(server.first_page), "ms", 3000.0);
     Table::below("resident", server.resident(), "MiB", 128.0);
     Table::plain("resident at most so far", server.peak(), "MiB");
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are small")]
+async fn data_console() {
+    Table::title("Five million events and a million enrollments: the store alone");
+    let data = console::folder().await;
+    let before = server::memory("self", "VmRSS:");
+    let began = Instant::now();
+    let store = console::open(&data).await;
+    Table::plain("opening", milliseconds(began.elapsed()), "ms");
+    Table::plain("resident, more than before", server::memory("self", "VmRSS:") - before, "MiB");
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let opened = server::memory("self", "VmRSS:");
+    for filter in [
+        "",
+        "at within last_7_days",
+        "at from 2026-03-01 and at before 2026-03-02",
+        "domain like LAB and source like admin",
+        "event in (reset) and outcome in (failure)",
+        "user like user0123456",
+        "user like USER0123456 and at within last_30_days",
+        "source_ip like 10.1.2.3",
+    ] {
+        let (time, _, _) = console::time_of(&store, &console::first_page(filter)).await;
+        Table::below(&format!("first page of \"{filter}\""), milliseconds(time), "ms", 100.0);
+    }
+    for (filter, by) in [
+        ("user like *123*", EventColumn::At),
+        ("detail like *wrong* and (source_ip like 10.2.* or not user like user0*)", EventColumn::SourceIp),
+        ("reference like *ABC* or user like *77", EventColumn::User),
+        ("", EventColumn::User),
+    ] {
+        let search = Search { by, ..console::first_page(filter) };
+        let (time, rows, matches) = console::time_of(&store, &search).await;
+        let what = format!("\"{filter}\" by {by:?}: {rows} rows of {matches:?}");
+        Table::below(&what, milliseconds(time), "ms", 2000.0);
+        let began = Instant::now();
+        store.count_matches(&search.filter, &|_, _| {}).await.unwrap();
+        Table::below("  and counted", milliseconds(began.elapsed()), "ms", 2000.0);
+    }
+    let began = Instant::now();
+    store.count_events(0..=100_000).await.unwrap();
+    Table::below("counts of each day", milliseconds(began.elapsed()), "ms", 100.0);
+    Table::below("memory, more than when opened", server::memory("self", "VmHWM:") - opened, "MiB", 50.0);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are small")]
@@ -238,6 +294,17 @@ async fn mails() {
     Table::plain("mails a second, bare", bare, "/s");
     Table::plain("mails a second, from the outbox", ours, "/s");
     Table::above("outbox / bare", ours / bare, "", 0.7);
+}
+
+async fn exports() {
+    Table::title("Exports of a million rows of nine columns, in this process");
+    for format in Format::ALL {
+        let name = format.as_str();
+        let cost = export::export(format).await;
+        Table::plain(&format!("{name}: rows a second"), cost.rate, "/s");
+        Table::plain(&format!("{name}: size of the file"), cost.size, "MiB");
+        Table::below(&format!("{name}: growth at most"), cost.growth, "MiB", 50.0);
+    }
 }
 
 async fn whole_flows() {

@@ -89,9 +89,7 @@ impl Server {
     }
 
     fn memory(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+        memory(&self.process.id().to_string(), name)
     }
 }
 
@@ -109,4 +107,11 @@ pub fn processor_time(process: &str) -> Duration {
     let (_, behind_name) = stat.rsplit_once(") ").unwrap();
     let ticks: u64 = behind_name.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// MiB of a process, from a line of its status (`proc_pid_status(5)`).
+pub fn memory(process: &str, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }

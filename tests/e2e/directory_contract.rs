@@ -13,7 +13,7 @@ use regain::{
         demo::Standing,
     },
     domain::{
-        account::{Domain as DomainNames, DomainName},
+        account::{Domain as DomainNames, DomainName, ObjectGuid},
         clock::SystemClock,
         secret::{Password, SecretText},
     },
@@ -137,6 +137,36 @@ async fn a_fine_grained_policy_is_read_where_that_is_allowed() {
     weak.account = format!("{NETBIOS}\\svc-weak");
     let vip = open(weak).find(&name).await.unwrap().unwrap();
     assert_eq!((vip.policy.minimum_length, vip.policy.known), (8, false));
+}
+
+/// What is kept of people is not purged because they are no longer served, and the service account finds itself however
+/// its name was given.
+#[tokio::test]
+async fn who_was_moved_out_of_the_search_base_still_exists() {
+    let domain = Domain::shared();
+    let user = domain.someone().await;
+    let guid = ObjectGuid::from_bytes(*user.guid.as_bytes());
+    for account in [
+        format!("{SERVICE}@{DNS}"),
+        format!("{NETBIOS}\\{SERVICE}"),
+        format!("CN={SERVICE},OU=Service,{BASE}"),
+    ] {
+        let mut settings = settings(domain, &[domain.address.to_string()]);
+        settings.account = account;
+        settings.search_base = Some(format!("OU=People,{BASE}"));
+        let directory = open(settings);
+        directory.probe().await.unwrap();
+        assert_eq!(directory.existing(&[guid]).await.unwrap(), [guid]);
+    }
+    let user = domain.move_to(&user, "Other").await;
+    let mut settings = settings(domain, &[domain.address.to_string()]);
+    settings.search_base = Some(format!("OU=People,{BASE}"));
+    let directory = open(settings);
+    assert!(!directory.list().await.unwrap().contains(&guid));
+    assert_eq!(directory.existing(&[guid]).await.unwrap(), [guid]);
+    domain.delete(&user).await;
+    assert_eq!(directory.existing(&[guid]).await.unwrap(), []);
+    assert!(directory.load(guid).await.unwrap().is_none());
 }
 
 /// The service account is told apart however its name was given.

@@ -13,6 +13,7 @@ mod check;
 mod console;
 mod directory_contract;
 mod directory_faults;
+mod exports;
 mod going_about;
 mod lockout;
 mod mails;

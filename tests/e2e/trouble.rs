@@ -1,6 +1,17 @@
 //! Controllers that fall silent, stop, come back, or lose their voice in the middle of a write.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use regain::{
+    domain::audit::{Action, Outcome},
+    store::{
+        Store,
+        engine::{Options, SledEngine},
+    },
+};
 
 use super::support::{
     domain::{Bind, Domain, User},
@@ -165,6 +176,76 @@ async fn a_program_killed_in_the_middle_of_a_write_finds_out_what_became_of_it()
     server.restart().await;
     visitor.get("/reset").await.is_finished("reset");
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+}
+
+/// What the audit log of a stopped server has of an action: the outcomes and where they came from, oldest first.
+async fn outcomes(server: &Server, action: Action) -> Vec<(Outcome, String)> {
+    let folder = server.file("data");
+    let engine =
+        tokio::task::spawn_blocking(move || SledEngine::open(&folder, &Options::default())).await.unwrap();
+    let store = Store::open(Arc::new(engine.unwrap())).await.unwrap();
+    let events = store.events_after(0, 1000).await.unwrap().into_iter().map(|numbered| numbered.event);
+    let events = events.filter(|event| event.action == action);
+    events.map(|event| (event.outcome, event.source)).collect()
+}
+
+/// Someone's server is killed when the controller has done what it was asked, and the answer is still on its way.
+async fn is_killed_in_the_middle(
+    server: &mut Server,
+    mut visitor: Visitor,
+    page: Page,
+    fields: Vec<(&'static str, &'static str)>,
+    done: impl AsyncFn() -> bool,
+) {
+    let sent = tokio::spawn(async move { visitor.submit(&page, &fields).await });
+    while !done().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.kill();
+    assert!(sent.await.is_err(), "no answer came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_a_killed_program_left_open_is_settled_at_its_start_with_nobody_asking() {
+    let domain = Domain::shared();
+    let (relay, mut server, visitor, user, page) = behind_a_wire().await;
+    let before = domain.state(&user).await.unwrap().pwd_last_set;
+    relay.swallow_after(2, 1);
+    let is_set = async || domain.state(&user).await.unwrap().pwd_last_set != before;
+    let fields = vec![("new_password", NEW), ("confirm_password", NEW)];
+    is_killed_in_the_middle(&mut server, visitor, page, fields, is_set).await;
+    let web = |outcome| (outcome, "web".to_owned());
+    assert_eq!(outcomes(&server, Action::Reset).await, [web(Outcome::Intent)]);
+    // The controller can't be asked yet: that only postpones it.
+    server.restart().await;
+    assert!(server.terminate().await.success());
+    assert_eq!(outcomes(&server, Action::Reset).await, [web(Outcome::Intent)]);
+    relay.mend();
+    server.restart().await;
+    assert!(server.terminate().await.success());
+    let settled = [web(Outcome::Intent), (Outcome::Success, "job".to_owned())];
+    assert_eq!(outcomes(&server, Action::Reset).await, settled);
+    assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlock_that_a_killed_program_left_open_is_settled_at_its_start_with_nobody_asking() {
+    let domain = Domain::shared();
+    let (relay, mut server, mut visitor, user, _) = behind_a_wire().await;
+    domain.lock_out(&user).await;
+    let mut page = visitor.begins("unlock", &user.name, "CORP").await;
+    for (_, answer) in &ANSWERS[..2] {
+        page = visitor.goes_on(&page, &[("answer", answer)]).await;
+    }
+    relay.swallow_after(2, 1);
+    let is_unlocked = async || !domain.state(&user).await.unwrap().locked;
+    let fields = vec![("answer", ANSWERS[2].1)];
+    is_killed_in_the_middle(&mut server, visitor, page, fields, is_unlocked).await;
+    relay.mend();
+    server.restart().await;
+    assert!(server.terminate().await.success());
+    let settled = [(Outcome::Intent, "web".to_owned()), (Outcome::Success, "job".to_owned())];
+    assert_eq!(outcomes(&server, Action::Unlock).await, settled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -389,6 +389,32 @@ async fn the_overview_shows_the_last_days_with_a_way_to_each() {
 }
 
 #[tokio::test]
+async fn what_is_shown_is_taken_along_as_a_file_and_that_is_written_down() {
+    let (app, mut visitor) = with_people(TestApp::new()).await;
+    let page = visitor.open("/admin/users?q=user+like+a*&cols=user,state").await;
+    let links: Vec<_> = page.links().into_iter().filter(|link| link.contains("/export/")).collect();
+    assert_eq!(links.len(), 6);
+    let csv = visitor.get(&links[0]).await;
+    assert_eq!(csv.code(), 200);
+    assert!(csv.header("content-disposition").starts_with("attachment; filename=\"regain-users-"));
+    let lines: Vec<_> = csv.html.trim_start_matches('\u{feff}').lines().collect();
+    assert_eq!(lines, ["User,State", "alice,enrolled"]);
+    for link in &links[1..] {
+        assert_eq!(visitor.get(link).await.code(), 200, "{link}");
+    }
+    let events = app.events().await;
+    let told: Vec<_> = events.iter().filter(|event| event.action == Action::Export).collect();
+    assert_eq!(told.len(), 6);
+    assert_eq!(
+        (told[0].detail.as_str(), told[0].source_user.as_deref()),
+        ("users csv: user like a*", Some("root"))
+    );
+    for path in ["/admin/users/export/exe", "/admin/events/export/csv?q=nonsense"] {
+        assert_eq!(visitor.get(path).await.code(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn it_goes_on_by_itself_for_a_while() {
     let (app, mut visitor) = with_people(TestApp::new()).await;
     let page = visitor.open("/admin/events?live=1").await;

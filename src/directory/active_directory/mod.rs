@@ -36,7 +36,7 @@ use ldap3::Scope;
 use tokio::time::Instant;
 
 use self::{
-    connection::{Dialer, Fault, Search},
+    connection::{Dialer, Fault, Outcome, Search},
     controllers::Controllers,
     entry::{ACCOUNT_ATTRIBUTES, Context, Entry},
     network::Network,
@@ -270,6 +270,19 @@ impl ActiveDirectory {
         entry::account(&entry, context).map(Some)
     }
 
+    /// Looks all over the domain, also where accounts are not served.
+    async fn search_domain(&self, filter: &str, limit: i32) -> Result<Outcome, Error> {
+        let search = Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter,
+            attributes: &["objectGUID"],
+            limit,
+            with_security: false,
+        };
+        Ok(self.pool.search(&search).await?.outcome)
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -353,6 +366,39 @@ impl Directory for ActiveDirectory {
             }
             cookie = next;
         }
+    }
+
+    async fn existing(&self, guids: &[ObjectGuid]) -> Result<Vec<ObjectGuid>, Error> {
+        if guids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcome = self.search_domain(&filter::by_guids(guids), 0).await?;
+        // Whatever else it says, a size limit above all, leaves open what there is besides.
+        if outcome.code != 0 {
+            return Err(reply::unexpected(outcome.code, &outcome.text));
+        }
+        let found = outcome.entries.iter().map(|entry| entry.bytes("objectGUID"));
+        found
+            .map(|bytes| bytes.and_then(ObjectGuid::from_directory))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::Unexpected("an object was found that does not show its objectGUID".into()))
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        let own = &self.service_account;
+        let unseen =
+            || Error::Unexpected(format!("the service account {own} does not find itself in the domain"));
+        // Its DN, if it is no name.
+        if own.contains('=') {
+            return self.read(own, &["objectGUID"]).await?.map(drop).ok_or_else(unseen);
+        }
+        let domains = std::slice::from_ref(&self.domain);
+        let (_, name) = LogonName::parse(own, "", domains).map_err(|_| unseen())?;
+        let outcome = self.search_domain(&filter::by_name(&name), MOST_CANDIDATES).await?;
+        if outcome.code != 0 {
+            return Err(reply::unexpected(outcome.code, &outcome.text));
+        }
+        if outcome.entries.is_empty() { Err(unseen()) } else { Ok(()) }
     }
 
     async fn find_groups(&self, wanted: Groups<'_>) -> Result<Vec<Group>, Error> {

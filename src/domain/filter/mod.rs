@@ -129,6 +129,15 @@ impl<C: Column> Filter<C> {
     }
 }
 
+/// Whether two texts are the same but for their case.
+fn is_same(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        one.eq_ignore_ascii_case(other)
+    } else {
+        one.to_lowercase() == other.to_lowercase()
+    }
+}
+
 impl Test {
     /// Whether a text passes; `None` for an empty cell.
     pub fn passes_text(&self, text: Option<&str>) -> bool {
@@ -137,12 +146,7 @@ impl Test {
             (Self::Empty | Self::Unlike(_), None) | (Self::Given, Some(_)) => true,
             (Self::Like(pattern), Some(text)) => pattern.fits(text),
             (Self::Unlike(pattern), Some(text)) => !pattern.fits(text),
-            (Self::In(words), Some(text)) => {
-                words.iter().any(|word| word == text) || {
-                    let text = text.to_lowercase();
-                    words.iter().any(|word| word.to_lowercase() == text)
-                }
-            }
+            (Self::In(words), Some(text)) => words.iter().any(|word| is_same(word, text)),
             _ => false,
         }
     }

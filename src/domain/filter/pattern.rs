@@ -71,6 +71,11 @@ impl Pattern {
 
     /// Whether a text fits, whatever its case.
     pub fn fits(&self, text: &str) -> bool {
+        if let Some(only) = self.only()
+            && text.is_ascii()
+        {
+            return text.eq_ignore_ascii_case(only);
+        }
         let text = text.to_lowercase();
         let Some((first, rest)) = self.parts.split_first() else { return text.is_empty() };
         let Some(mut left) = first.head_of(&text) else { return false };

@@ -70,6 +70,8 @@ pub struct Header {
     pub first: u64,
     /// How many there are.
     pub count: u16,
+    /// Bytes of the body.
+    pub size: u32,
     /// The seal of the event before the first.
     pub before: Seal,
     /// The seal of the last.
@@ -189,6 +191,7 @@ impl Header {
         out.byte(VERSION);
         out.number(self.first);
         out.number(self.count.into());
+        out.number(self.size.into());
         out.bytes(&self.before);
         out.bytes(&self.seal);
         out.signed(self.earliest.millis());
@@ -220,7 +223,8 @@ impl Header {
             u16::try_from(number).map_err(|_| Error::Damaged("a number of a block is too large".into()))
         };
         let (first, count) = (reader.number()?, small(reader.number()?)?);
-        if count == 0 || first == 0 {
+        let size = u32::try_from(reader.number()?).unwrap_or(u32::MAX);
+        if count == 0 || first == 0 || size as usize > MAXIMUM_VALUE {
             return Err(Error::Damaged("a block of the audit log without events".into()));
         }
         let (before, seal) = (reader.array()?, reader.array()?);
@@ -241,7 +245,7 @@ impl Header {
             .collect::<Result<_, Error>>()?;
         let names = Bloom::of_bytes(reader.text()?);
         reader.end()?;
-        Ok(Self { first, count, before, seal, earliest, latest, words, alike, names })
+        Ok(Self { first, count, size, before, seal, earliest, latest, words, alike, names })
     }
 }
 
@@ -275,7 +279,7 @@ pub fn make(first: u64, before: Seal, events: &[Sealed]) -> Result<(Header, Vec<
     loop {
         let body = body_of(events);
         if body.len() <= MAXIMUM_VALUE {
-            return Ok((header_of(first, before, events)?, body));
+            return Ok((header_of(first, before, events, body.len())?, body));
         }
         if events.len() < 2 {
             return Err(Error::Damaged("an event of the audit log is too large for a block".into()));
@@ -318,7 +322,7 @@ fn optional(text: Option<&str>) -> Value<'_> {
     text.map_or(Value::Nothing, Value::Text)
 }
 
-fn header_of(first: u64, before: Seal, events: &[Sealed]) -> Result<Header, Error> {
+fn header_of(first: u64, before: Seal, events: &[Sealed], size: usize) -> Result<Header, Error> {
     let times = || events.iter().map(|sealed| sealed.event.at);
     let (Some(last), Some(earliest), Some(latest)) = (events.last(), times().min(), times().max()) else {
         return Err(Error::Damaged("a block of the audit log without events".into()));
@@ -355,6 +359,7 @@ fn header_of(first: u64, before: Seal, events: &[Sealed]) -> Result<Header, Erro
     Ok(Header {
         first,
         count: u16::try_from(events.len()).unwrap_or(u16::MAX),
+        size: u32::try_from(size).unwrap_or(u32::MAX),
         before,
         seal: last.seal,
         earliest,

@@ -20,7 +20,7 @@ use block::{Block, Header, Sealed};
 use entry::NOTHING;
 pub use entry::Seal;
 pub use index::Index;
-use index::keys;
+use index::body_prefix;
 pub use search::{Counts, Progress};
 
 /// So many records are read or written at a time.
@@ -109,13 +109,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the next block.
-    fn block(&mut self, number: Option<u64>, header: &[u8], body: Option<&[u8]>) -> Result<(), String> {
+    fn block(&mut self, number: Option<u64>, header: &[u8], body: &[u8]) -> Result<(), String> {
         if number != Some(self.number) {
             return Err(missing(number));
         }
         let told = |error: Error| error.to_string();
         let header_read = Header::read(header).map_err(told)?;
-        let body = body.ok_or("it is missing: of its block there is only the header")?;
+        if body.is_empty() {
+            return Err("it is missing: of its block there is only the header".into());
+        }
         let block = Block::open(&header_read, body).map_err(told)?;
         if header_read.first != self.number || header_read.before != self.before {
             return Err("its block does not follow on the one before".into());
@@ -163,7 +165,7 @@ impl Store {
 
     /// Seals events that were written as plain records, in their order, and closes the gaps between their numbers. It
     /// can be broken off and gone on with.
-    async fn seal_older(&self, key: &Key) -> Result<(), Error> {
+    pub(super) async fn seal_older(&self, key: &Key) -> Result<(), Error> {
         let (from, to) = record::space_bounds(Space::Audit);
         let last = self.engine.scan(from.clone(), to.clone(), Direction::Backward, 1).await?;
         // They are sealed from the first on, so that the last tells whether any is left.
@@ -216,13 +218,12 @@ impl Store {
             return Ok(start.holds(key));
         }
         if let Some(header) = self.log.now().iter().find(|header| header.last() >= noted.number) {
-            let found = self.engine.find(&keys(header.first)[1]).await?;
+            let body = self.engine.join(vec![body_prefix(header.first)]).await?.concat();
             // One that can't be read is not the one that was there.
-            return Ok(noted.number >= header.first
-                && found.is_some_and(|body| {
-                    let row = usize::try_from(noted.number - header.first).unwrap_or(usize::MAX);
-                    Block::open(header, &body).is_ok_and(|block| block.had(row, &noted.seal))
-                }));
+            return Ok(noted.number >= header.first && {
+                let row = usize::try_from(noted.number - header.first).unwrap_or(usize::MAX);
+                Block::open(header, &body).is_ok_and(|block| block.had(row, &noted.seal))
+            });
         }
         let found = self.engine.find(&record::numbered_key(Space::Audit, noted.number)).await?;
         Ok(found.is_some_and(|record| entry::parts(&record).is_ok_and(|(seal, _)| seal == noted.seal)))
@@ -255,12 +256,11 @@ impl Store {
         loop {
             let rows =
                 self.engine.scan(from_header.clone(), headers.clone(), Direction::Forward, FEW).await?;
-            let bodies = rows.iter().map(|(known, _)| {
-                record::numbered_key(Space::AuditBodies, record::number_of(known).unwrap_or_default())
-            });
-            let bodies = self.engine.find_all(bodies.collect()).await?;
+            let prefixes =
+                rows.iter().map(|(known, _)| body_prefix(record::number_of(known).unwrap_or_default()));
+            let bodies = self.engine.join(prefixes.collect()).await?;
             for ((known, header), body) in rows.iter().zip(&bodies) {
-                if let Err(why) = walk.block(record::number_of(known), header, body.as_deref()) {
+                if let Err(why) = walk.block(record::number_of(known), header, body) {
                     return broken(walk.number, why);
                 }
                 from_header = Bound::Excluded(known.clone());

@@ -12,12 +12,12 @@ use super::{
     Error, Store,
     block::{self, Block, Header, Sealed},
     entry::{self, NOTHING},
-    index::keys,
+    index::body_prefix,
 };
 use crate::{
     domain::{
         audit::{Action, EventColumn, Numbered, Outcome},
-        filter::{Cell, Filter, Found, Page, Search},
+        filter::{Cell, Filter, Found, Page, Search, day_of},
     },
     store::sheet::MOST_ROWS,
 };
@@ -104,18 +104,16 @@ impl Store {
     /// The bodies of some parts.
     async fn bodies(&self, parts: Vec<Part>) -> Result<Vec<(Arc<Header>, Vec<u8>)>, Error> {
         let wanted = parts.iter().filter(|part| part.body.is_none());
-        let keys = wanted.map(|part| keys(part.header.first)[1].clone()).collect();
-        let mut found = self.engine.find_all(keys).await?.into_iter();
+        let prefixes = wanted.map(|part| body_prefix(part.header.first)).collect();
+        let mut found = self.engine.join(prefixes).await?.into_iter();
         let mut bodies = Vec::with_capacity(parts.len());
         for part in parts {
-            let body = match part.body {
-                Some(body) => Some(body),
-                None => found.next().flatten(),
-            };
-            match body {
-                Some(body) => bodies.push((part.header, body)),
+            let body = part.body.or_else(|| found.next()).unwrap_or_default();
+            if body.is_empty() {
                 // Its time was over meanwhile, or someone took it out, which is found where the log is verified.
-                None => tracing::warn!(event = part.header.first, "events of the audit log are not there"),
+                tracing::warn!(event = part.header.first, "events of the audit log are not there");
+            } else {
+                bodies.push((part.header, body));
             }
         }
         Ok(bodies)
@@ -158,7 +156,14 @@ impl Store {
                     bound => bound > last,
                 })
         };
+        // What is wholly on pages before this one.
+        let is_passed = |header: &Header| match search.after.as_ref().map(|after| &after.cell) {
+            Some(Cell::Time(after)) if by_time && search.is_descending => header.earliest > *after,
+            Some(Cell::Time(after)) if by_time => header.latest < *after,
+            _ => false,
+        };
         let mut task = Task { search: Arc::new(search.clone()), page: Page::of(search), matches: 0 };
+        let mut known = Some(0);
         let (mut seen, mut looked_at) = (0, 0);
         let mut left = parts.into_iter();
         loop {
@@ -168,7 +173,9 @@ impl Store {
             for part in left.by_ref() {
                 looked_at += 1;
                 seen += u64::from(part.header.count);
-                if part.header.may_pass(&search.filter) {
+                if is_passed(&part.header) {
+                    known = known.zip(part.header.matches(&search.filter)).map(|(known, more)| known + more);
+                } else if part.header.may_pass(&search.filter) {
                     chunk.push(part);
                     if chunk.len() == enough {
                         break;
@@ -185,7 +192,7 @@ impl Store {
                 break;
             }
         }
-        let mut matches = Some(task.matches);
+        let mut matches = known.map(|known| known + task.matches);
         for part in left {
             matches = matches.zip(part.header.matches(&search.filter)).map(|(matches, more)| matches + more);
         }
@@ -243,6 +250,10 @@ impl Store {
     pub async fn count_events(&self, days: std::ops::RangeInclusive<i64>) -> Result<Counts, Error> {
         let mut counts = Counts::new();
         for part in self.parts().await? {
+            let (first, last) = (day_of(part.header.earliest), day_of(part.header.latest));
+            if first > *days.end() || last < *days.start() {
+                continue;
+            }
             for ((day, action, outcome), count) in part.header.counts() {
                 if days.contains(&day) {
                     *counts.entry((day, action, outcome)).or_default() += count;

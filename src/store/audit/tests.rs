@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{
         audit::EventColumn,
-        filter::{Filter, Row as _, Search, Test, day_of},
+        filter::{Filter, Row as _, Search, Test, day_of, start_of},
     },
     store::{
         engine::{Engine, Options, SledEngine},
@@ -209,11 +209,12 @@ async fn packed_events_are_the_same_and_the_chain_goes_on() {
 #[tokio::test]
 async fn the_first_packed_event_that_was_changed_is_named() {
     let (_folder, engine, store) = packed(2100).await;
-    let [headers, bodies] = [Space::AuditHeaders, Space::AuditBodies].map(|space| records(&engine, space));
-    let (headers, bodies) = (headers.await, bodies.await);
+    let headers = records(&engine, Space::AuditHeaders).await;
+    let bodies: Vec<_> = engine.join(vec![body_prefix(1), body_prefix(513)]).await.unwrap();
+    let second = Header::read(&headers[1].1).unwrap();
     let (events, before) = {
-        let header = Header::read(&headers[1].1).unwrap();
-        let block = Block::open(&header, &bodies[1].1).unwrap();
+        let header = &second;
+        let block = Block::open(header, &bodies[1]).unwrap();
         let read = block.events().unwrap();
         let events: Vec<_> = (0..512).map(|row| read.read(row).unwrap().event).collect();
         (events, header.before)
@@ -230,15 +231,19 @@ async fn the_first_packed_event_that_was_changed_is_named() {
             Sealed { seal: walk.before, event }
         });
         let (header, body) = block::make(513, before, &sealed.collect::<Vec<_>>()).unwrap();
-        let batch = Batch::new().put(headers[1].0.clone(), header.write()).put(bodies[1].0.clone(), body);
-        engine.commit(batch).await.unwrap();
+        engine
+            .commit(index::put_block(index::remove_block(Batch::new(), &second), &header, &body))
+            .await
+            .unwrap();
         assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(513 + changed as u64));
     }
-    let mend = || {
-        Batch::new()
-            .put(headers[1].0.clone(), headers[1].1.clone())
-            .put(bodies[1].0.clone(), bodies[1].1.clone())
+    let none = || {
+        let mut larger = second.clone();
+        larger.size = u32::try_from(bodies[0].len().max(bodies[1].len())).unwrap();
+        let removed = index::remove_block(Batch::new(), &larger);
+        removed.remove(record::numbered_key(Space::AuditHeaders, 700))
     };
+    let mend = || index::put_block(none(), &second, &bodies[1]);
     let forged_header = {
         let mut header = headers[1].1.clone();
         let last = header.len() - 1;
@@ -247,15 +252,14 @@ async fn the_first_packed_event_that_was_changed_is_named() {
     };
     for (what, batch, named) in [
         ("the header", mend().put(headers[1].0.clone(), forged_header), 1025),
-        ("the body", mend().remove(bodies[1].0.clone()), 513),
-        ("both", mend().remove(bodies[1].0.clone()).remove(headers[1].0.clone()), 513),
-        ("another's body", mend().put(bodies[1].0.clone(), bodies[0].1.clone()), 513),
+        ("the body", none().put(headers[1].0.clone(), headers[1].1.clone()), 513),
+        ("both", none(), 513),
+        ("another's body", index::put_block(none(), &second, &bodies[0]), 513),
         ("a copy", mend().put(record::numbered_key(Space::AuditHeaders, 700), headers[1].1.clone()), 1025),
     ] {
         engine.commit(batch).await.unwrap();
         assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(named), "{what}");
-        let again = mend().remove(record::numbered_key(Space::AuditHeaders, 700));
-        engine.commit(again).await.unwrap();
+        engine.commit(mend()).await.unwrap();
     }
     assert_eq!(broken(&store, None).await, None);
 }
@@ -266,9 +270,10 @@ async fn events_whose_time_is_over_are_dropped_and_the_rest_can_still_be_verifie
     let noted = store.head().await.unwrap().unwrap();
     let old = Head { number: 3, seal: [1; 32] };
     let from = entry::tests::sample(1100).at;
-    assert_eq!(store.drop_events(&key(), from).await.unwrap(), 1024);
+    assert_eq!(store.drop_events(&key(), from).await.unwrap(), 1100);
     assert_eq!(store.drop_events(&key(), from).await.unwrap(), 0);
-    assert_eq!(store.events_after(0, 1).await.unwrap()[0].number, 1025);
+    let left = store.events_after(0, 1).await.unwrap();
+    assert_eq!((left[0].number, left[0].event.at), (1101, from));
     assert_eq!(broken(&store, Some(noted)).await, None);
     // What was noted of an event that is gone says nothing any more.
     assert!(store.holds(&key(), old).await.unwrap());
@@ -278,20 +283,48 @@ async fn events_whose_time_is_over_are_dropped_and_the_rest_can_still_be_verifie
     assert_eq!(broken(&store, Some(noted)).await, None);
     drop((engine, store));
     let (engine, store) = reopen(folder.path(), true).await;
-    assert_eq!(store.count_all_events().await.unwrap(), 3300 - 1024);
+    assert_eq!(store.count_all_events().await.unwrap(), 3300 - 1100);
     // Nobody drops more of them without the key.
     let start = store.log_start().await.unwrap().unwrap();
     let next = store.log.now()[0].clone();
     let forged = LogStart { number: next.last() + 1, before: next.seal, seal: start.seal };
-    let [header, body] = keys(next.first);
-    let batch =
-        Batch::new().put(LogStart::key(&()), record::encode(&forged).unwrap()).remove(header).remove(body);
-    engine.commit(batch).await.unwrap();
+    let batch = Batch::new().put(LogStart::key(&()), record::encode(&forged).unwrap());
+    engine.commit(index::remove_block(batch, &next)).await.unwrap();
     let (number, why) = broken(&store, None).await.unwrap();
     assert!(number == next.last() + 1 && why.contains("where the log begins"), "{number} {why}");
     // Nor does it help to take out the mark.
     engine.commit(Batch::new().remove(LogStart::key(&()))).await.unwrap();
     assert_eq!(broken(&store, None).await.map(|(number, _)| number), Some(1));
+}
+
+#[tokio::test]
+async fn the_first_of_a_few_events_are_dropped_but_never_the_last() {
+    let (folder, engine, store) = with_events(60).await;
+    assert_eq!(store.drop_events(&key(), entry::tests::sample(40).at).await.unwrap(), 40);
+    assert_eq!(broken(&store, None).await, None);
+    assert_eq!(store.drop_events(&key(), entry::tests::sample(90).at).await.unwrap(), 19);
+    assert_eq!(store.events_after(0, 9).await.unwrap().len(), 1);
+    drop((engine, store));
+    let (_engine, store) = reopen(folder.path(), true).await;
+    fill(&store, 60..1300).await;
+    while store.pack_log().await.unwrap() {}
+    assert_eq!(store.log.now().len(), 1);
+    assert_eq!(store.events_after(0, 1).await.unwrap()[0].number, 60);
+    assert_eq!(broken(&store, None).await, None);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_ahead_ends_nobody_s_days() {
+    let (_folder, _engine, store) = with_events(0).await;
+    let day = |day| start_of(20_000 + day);
+    for at in 0..30 {
+        store.batch().event(&Event { at: day(at), ..entry::tests::sample(at) }).commit().await.unwrap();
+    }
+    assert_eq!(store.end_of_days(20, day(29)).await.unwrap(), Some(day(9)));
+    // A year later by the clock, and one event since.
+    store.batch().event(&Event { at: day(395), ..entry::tests::sample(1) }).commit().await.unwrap();
+    assert_eq!(store.end_of_days(20, day(395)).await.unwrap(), Some(day(29)));
+    assert_eq!(store.end_of_days(365, day(395)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -306,8 +339,7 @@ async fn a_block_that_was_written_although_that_was_said_to_have_failed_is_taken
         })
         .collect();
     let (header, body) = block::make(1, NOTHING, &sealed).unwrap();
-    let [header_key, body_key] = keys(1);
-    engine.commit(Batch::new().put(header_key, header.write()).put(body_key, body)).await.unwrap();
+    engine.commit(index::put_block(Batch::new(), &header, &body)).await.unwrap();
     fill(&store, 1000..1600).await;
     while store.pack_log().await.unwrap() {}
     assert_eq!(store.count_all_events().await.unwrap(), 1600);

@@ -1,6 +1,7 @@
 //! The engine under the store: ordered keys and values, and one atomic batch with preconditions that is durable when it
 //! returns. The interface is async and says nothing of the engine behind it, so that another can take its place.
 
+mod copy;
 mod on_sled;
 mod sentinel;
 mod space;
@@ -9,6 +10,7 @@ use std::{ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use copy::copy_closed;
 pub use on_sled::{Options, SledEngine};
 
 /// The largest key, in bytes: a DNS name and an identity fit.
@@ -76,8 +78,8 @@ pub trait Engine: Send + Sync + 'static {
     /// own, which becomes durable later than the one it was read from.
     async fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// The values of many keys, in their order.
-    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error>;
+    /// For each of these the values of all keys that begin with it, one behind the other.
+    async fn join(&self, prefixes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error>;
 
     /// The records between two keys in order, `limit` at most.
     async fn scan(
@@ -120,6 +122,11 @@ impl Batch {
     /// Whether it neither expects nor writes anything.
     pub const fn is_empty(&self) -> bool {
         self.expected.is_empty() && self.writes.is_empty() && self.appended.is_empty()
+    }
+
+    /// The keys that are written.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.writes.iter().map(|(key, _)| &key[..])
     }
 
     /// The key must not be there.

@@ -213,15 +213,21 @@ impl Engine for SledEngine {
         self.shared.read(|db| Ok(db.get(key).map_err(fault)?.map(|value| value.to_vec())))
     }
 
-    async fn find_all(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn join(&self, prefixes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error> {
         let shared = Arc::clone(&self.shared);
-        let find = move || {
+        let join = move || {
             shared.read(|db| {
-                let value = |key| db.get(key).map(|value| value.map(|value| value.to_vec())).map_err(fault);
-                keys.iter().map(value).collect()
+                let values = |prefix| {
+                    let mut joined = Vec::new();
+                    for record in db.scan_prefix::<Vec<u8>>(prefix) {
+                        joined.extend_from_slice(&record.map_err(fault)?.1);
+                    }
+                    Ok(joined)
+                };
+                prefixes.into_iter().map(values).collect()
             })
         };
-        tokio::task::spawn_blocking(find).await.map_err(|e| Error::Unavailable(e.to_string()))?
+        tokio::task::spawn_blocking(join).await.map_err(|e| Error::Unavailable(e.to_string()))?
     }
 
     async fn scan(
@@ -330,7 +336,7 @@ fn in_use(path: &Path) -> Error {
 }
 
 /// Takes the folder for this process. sled locks its file too, but lets go of it whenever it is opened again.
-fn lock(folder: &Path) -> Result<File, Error> {
+pub(super) fn lock(folder: &Path) -> Result<File, Error> {
     let unusable = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", folder.display()));
     let file = File::open(folder).map_err(unusable)?;
     match patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {

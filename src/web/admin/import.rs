@@ -383,10 +383,11 @@ impl Page for Report {
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
         let services = &seat.site.services;
         let Some(view) = services.import.view(services.now()) else { return Ok(redirect(PATH)) };
-        let mut report = sheet::written(&["line", "user", "outcome"]);
+        let mut report = Vec::new();
+        sheet::write_line(&["line", "user", "outcome"], &mut report);
         for line in &view.lines {
             let number = line.number.to_string();
-            report += &sheet::written(&[&number, &line.user, &words(&seat, line, view.has_begun)]);
+            sheet::write_line(&[&number, &line.user, &words(&seat, line, view.has_begun)], &mut report);
         }
         Ok(Response::builder()
             .content_type("text/csv; charset=utf-8; header=present")

@@ -11,6 +11,7 @@ mod https;
 mod import;
 mod overview;
 mod proof;
+mod purge;
 mod settings;
 mod sign_in;
 mod table;
@@ -45,7 +46,7 @@ use crate::{
     render::Language,
 };
 
-use table::{Events, FilterPage, TablePage, Users};
+use table::{Events, ExportPage, FilterPage, TablePage, Users};
 
 /// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
 const COOKIE: &str = "__Host-regain-admin";
@@ -62,7 +63,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 21] = [
+const ROUTES: [(&str, Answers); 24] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -71,12 +72,15 @@ const ROUTES: [(&str, Answers); 21] = [
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
     ("/admin/events", Answers::Guarded(|| Box::new(TablePage::<Events>::new()))),
     ("/admin/events/filter", Answers::Guarded(|| Box::new(FilterPage::<Events>::new()))),
+    ("/admin/events/export/:format", Answers::Guarded(|| Box::new(ExportPage::<Events>::new()))),
     ("/admin/users", Answers::Guarded(|| Box::new(TablePage::<Users>::new()))),
     ("/admin/users/filter", Answers::Guarded(|| Box::new(FilterPage::<Users>::new()))),
+    ("/admin/users/export/:format", Answers::Guarded(|| Box::new(ExportPage::<Users>::new()))),
     ("/admin/users/:domain/:guid", Answers::Guarded(|| Box::new(user::UserPage))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/purge", Answers::Guarded(|| Box::new(purge::Purge))),
     ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
     ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
     ("/admin/settings/:tab", Answers::Guarded(|| Box::new(settings::TabPage))),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
-pub(super) const TABS: [&str; 12] = [
+pub(super) const TABS: [&str; 13] = [
     "general",
     "enroll",
     "security",
@@ -41,6 +41,7 @@ pub(super) const TABS: [&str; 12] = [
     "sms",
     "alerts",
     "reminders",
+    "audit",
     "limits",
     "admin",
 ];
@@ -51,7 +52,7 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 11] = [
+const GUARDED: [&str; 12] = [
     "enroll",
     "security",
     "methods",
@@ -60,6 +61,7 @@ const GUARDED: [&str; 11] = [
     "mail",
     "sms",
     "alerts",
+    "audit",
     "limits",
     "admin",
     "domain",

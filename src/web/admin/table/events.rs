@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Table, story, view::View};
+use super::{Kept, Table, story, view::View};
 use crate::{
     domain::{
         account::{AccountKey, DomainName},
@@ -10,7 +10,7 @@ use crate::{
         filter::{Cell, Filter, Found, Row as _, Search, Test},
     },
     flows::{Error, Services},
-    report::desk::Progress,
+    report::{desk::Progress, rows},
 };
 
 /// The audit log.
@@ -50,6 +50,10 @@ impl Table for Events {
         progress: Arc<Progress>,
     ) -> Result<u64, Error> {
         Ok(services.store.count_matches(&filter, &|seen, total| progress.tell(seen, total)).await?)
+    }
+
+    fn source(kept: Kept) -> impl rows::Source<Row = Numbered> + 'static {
+        rows::Events(kept)
     }
 
     /// The user leads to their story, or to their events if it is nobody's account; what else is the same in several events

@@ -6,6 +6,7 @@ mod condition;
 mod deletion;
 mod editor;
 mod events;
+mod export;
 mod filter_page;
 mod said;
 mod saved;
@@ -28,7 +29,10 @@ use crate::{
         filter::{Cell, Column, Filter, Found, Kind, Row, Search, Span},
     },
     flows::{Error, Services},
-    report::desk::{Progress, Question, Reply},
+    report::{
+        desk::{Progress, Question, Reply},
+        rows::Source,
+    },
     web::{
         form::Form,
         user::page::{self, Choice},
@@ -38,6 +42,7 @@ use boxes::Content;
 use condition::Condition;
 use editor::Line;
 pub(super) use events::Events;
+pub(super) use export::{ExportPage, Kept};
 pub(super) use filter_page::FilterPage;
 use said::Words;
 pub(super) use users::Users;
@@ -83,6 +88,9 @@ pub(super) trait Table: Send + Sync + 'static {
         filter: Filter<Self::Column>,
         progress: Arc<Progress>,
     ) -> impl Future<Output = Result<u64, Error>> + Send + 'static;
+
+    /// Its rows, to be read one after the other.
+    fn source(kept: Kept) -> impl Source<Row = Self::Row> + 'static;
 
     /// Where a cell leads.
     fn href(row: &Self::Row, column: Self::Column) -> Option<String>;
@@ -628,7 +636,7 @@ async fn show<T: Table>(
         token: seat.token(&format!("/admin/{}", T::KEY)),
         query: view.first().query(&[]),
         done: if asked.text("done") == "deleted" { "deleted" } else { "" },
-        exports: Vec::new(),
+        exports: export::links(view),
     };
     let page = page::Page::new(site, seat.language, "admin", T::KEY);
     let context = Context { page, panel: Panel::new(seat, T::KEY), table };

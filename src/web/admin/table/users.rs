@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Table, story};
+use super::{Kept, Table, story};
 use crate::{
     domain::{
         filter::{Filter, Found, Search},
         user::{User, UserColumn},
     },
     flows::{Error, Services},
-    report::desk::Progress,
+    report::{desk::Progress, rows},
 };
 
 /// Those who enrolled.
@@ -50,6 +50,10 @@ impl Table for Users {
         let search = Search { filter, by: UserColumn::State, is_descending: false, after: None, limit: 1 };
         let found = Self::search(services, search, progress).await?;
         Ok(found.matches.unwrap_or_default())
+    }
+
+    fn source(kept: Kept) -> impl rows::Source<Row = User> + 'static {
+        rows::Users(kept)
     }
 
     fn href(row: &User, column: UserColumn) -> Option<String> {

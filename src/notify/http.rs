@@ -1,0 +1,68 @@
+//! One request to an HTTP endpoint, and the status of its answer. Nothing else of the answer is looked at, and redirects are
+//! not followed.
+//!
+//! It must not know what is sent.
+
+use std::{path::PathBuf, time::Duration};
+
+use http_body_util::Full;
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Bytes,
+    client::conn::http1,
+    header::{HOST, USER_AGENT},
+    http::request::Builder,
+};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+
+use super::network;
+
+/// A request to that address, without its body.
+pub fn request(method: &str, url: &Uri) -> Builder {
+    Request::builder()
+        .method(method)
+        .uri(url.path_and_query().map_or("/", |target| target.as_str()))
+        .header(HOST, url.authority().map_or("", |authority| authority.as_str()))
+        .header(USER_AGENT, "Regain")
+}
+
+/// Sends it, under TLS unless the address says `http`. Each of the host's addresses gets its share of the time.
+pub async fn send(
+    url: &Uri,
+    ca_file: Option<PathBuf>,
+    limit: Duration,
+    request: Request<Full<Bytes>>,
+) -> Result<StatusCode, String> {
+    let is_https = url.scheme_str() != Some("http");
+    let host = network::bare(url.host().unwrap_or_default()).to_owned();
+    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let stream = network::connect(&host, port, limit).await?;
+    if !is_https {
+        return exchange(stream, request).await.map_err(|error| error.to_string());
+    }
+    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+    let tls = tokio::task::spawn_blocking(move || network::client_config(ca_file.as_deref()))
+        .await
+        .map_err(|error| error.to_string())??;
+    let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;
+    exchange(stream, request).await.map_err(|error| error.to_string())
+}
+
+/// One request and the head of its answer, over a connection that is closed then.
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<StatusCode, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    use futures_util::future::{Either, select};
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let answer = std::pin::pin!(sender.send_request(request));
+    let answer = match select(answer, connection).await {
+        Either::Left((answer, _)) => answer,
+        // The server has closed; the answer may have come before.
+        Either::Right((_, answer)) => answer.await,
+    };
+    answer.map(|answer| answer.status())
+}
