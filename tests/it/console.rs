@@ -307,10 +307,10 @@ async fn helpers_clear_lockouts_and_delete_enrollments_after_they_were_asked_onc
     let alice = app.account("alice").await.key;
     let mut guesser = app.visitor("alice");
     guesser.begins("reset").await;
-    for _ in 0..4 {
-        guesser.answers("wrong").await;
+    for number in 0..3 {
+        guesser.answers(&format!("guess {number}")).await;
     }
-    assert!(app.tally(&alice).await.locked_at.is_some(), "{}", guesser.page.unwrap().text());
+    assert!(app.tally(&alice).await.locked_at.is_some());
     let story = story_of(&app, "alice").await;
     is_at(&visitor.open(&story).await, 200, "Locked");
     is_at(&visitor.open(&format!("{story}?do=clear")).await, 200, "Clear the lockout of alice?");
@@ -398,7 +398,7 @@ async fn what_is_shown_is_taken_along_as_a_file_and_that_is_written_down() {
     assert_eq!(csv.code(), 200);
     assert!(csv.header("content-disposition").starts_with("attachment; filename=\"regain-users-"));
     let lines: Vec<_> = csv.html.trim_start_matches('\u{feff}').lines().collect();
-    assert_eq!(lines, ["User,State", "alice,enrolled"]);
+    assert_eq!(lines, ["\"User\",\"State\"", "\"alice\",\"enrolled\""]);
     for link in &links[1..] {
         assert_eq!(visitor.get(link).await.code(), 200, "{link}");
     }
