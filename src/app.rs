@@ -42,6 +42,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
+    report,
     settings::{DomainSettings, Settings, Transport, layers},
     store::{
         Store,
@@ -239,6 +240,7 @@ impl App {
             trials: AddressLimits::default(),
             api: ApiLimits::default(),
             api_apart: api.is_some(),
+            desk: report::desk::Desk::default(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,

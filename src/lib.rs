@@ -8,8 +8,8 @@
 //!
 //! ```text
 //! composition   main → cli → app        may name everything
-//! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls)
-//!               report                  writes tables of what is kept as files
+//! edges         web · jobs · tls        talk to people, the timer, the network; blind to each other (but web → tls
+//!               report                  and report, which searches tables and writes them as files)
 //! steps         flows                   "first this, then that" is written only here
 //! adapters      directory · store · render   each owns one technology; blind to each other
 //!               notify → render         composes and delivers messages

@@ -85,11 +85,13 @@ pub enum Action {
     LockoutCleared,
     /// Somebody's enrollment was deleted.
     EnrollmentDeleted,
+    /// A table was exported.
+    Export,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -106,6 +108,7 @@ impl Action {
         Self::Token,
         Self::LockoutCleared,
         Self::EnrollmentDeleted,
+        Self::Export,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -127,6 +130,7 @@ impl Action {
             Self::Token => "token",
             Self::LockoutCleared => "lockout_cleared",
             Self::EnrollmentDeleted => "enrollment_deleted",
+            Self::Export => "export",
         }
     }
 }

@@ -86,7 +86,8 @@ impl Topic {
                 | Action::SignIn
                 | Action::Access
                 | Action::Token
-                | Action::LockoutCleared,
+                | Action::LockoutCleared
+                | Action::Export,
                 _,
             )
             | (Action::Lockout | Action::Methods | Action::EnrollmentDeleted, Outcome::Failure) => {

@@ -26,6 +26,7 @@ pub mod permission;
 pub mod purge;
 pub mod refusal;
 pub mod reminder;
+pub mod saved_view;
 pub mod secret;
 pub mod set_up;
 pub mod sheet;

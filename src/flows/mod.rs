@@ -26,10 +26,12 @@ pub mod prove;
 pub mod purge;
 pub mod remind;
 pub mod reset;
+pub mod saved_views;
 pub mod session;
 pub mod set_up;
 pub mod settle;
 pub mod sign_in;
+pub mod story;
 pub mod transfer;
 pub mod try_out;
 pub mod unlock;
@@ -196,7 +198,7 @@ pub enum Next {
 }
 
 /// Why a step could not be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The person is not served.
     #[error("refused: {}", .0.code())]

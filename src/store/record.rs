@@ -20,6 +20,7 @@ use crate::domain::{
     message::Errand,
     purge::{self, Missed},
     reminder::Reminded,
+    saved_view::{Shelf, ShelfKey},
     set_up::DomainDraft,
 };
 
@@ -289,6 +290,26 @@ impl Kept for Summary {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'i']
+    }
+}
+
+impl Kept for Shelf {
+    const SPACE: Space = Space::Settings;
+    type Key = ShelfKey;
+    fn key(key: &ShelfKey) -> Vec<u8> {
+        let table = [key.table.as_bytes(), &[0]].concat();
+        let head = |letter| [&[Self::SPACE.letter(), letter], table.as_slice()].concat();
+        match &key.owner {
+            None => head(b's'),
+            Some(AdminId::Local) => head(b'l'),
+            Some(AdminId::Account(account)) => [
+                head(b'o'),
+                account.domain.as_str().as_bytes().to_vec(),
+                vec![0],
+                account.guid.bytes().to_vec(),
+            ]
+            .concat(),
+        }
     }
 }
 

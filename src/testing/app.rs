@@ -46,6 +46,7 @@ use crate::{
     notify::Notifier,
     passkeys::Passkeys,
     render::Renderer,
+    report,
     settings::{Settings, layers::Fixed},
     store::{
         Found, Store,
@@ -237,6 +238,7 @@ impl TestApp {
             trials: AddressLimits::default(),
             api: ApiLimits::default(),
             api_apart: false,
+            desk: report::desk::Desk::default(),
             certificates: self.certificates().await,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),

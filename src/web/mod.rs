@@ -36,6 +36,7 @@ use crate::{
     },
     flows::{Error, Services, session::SessionId},
     render::{Language, Renderer},
+    report::desk::Desk,
     tls::Certificates,
 };
 
@@ -55,6 +56,8 @@ pub struct Site {
     pub api: api::Limits,
     /// Whether the API has a listener of its own, and is not where the pages are.
     pub api_apart: bool,
+    /// Where the tables of the panel are searched.
+    pub desk: Desk,
     /// The certificate of the pages.
     pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.

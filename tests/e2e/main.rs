@@ -11,6 +11,7 @@
 mod api;
 mod audit;
 mod check;
+mod console;
 mod directory_contract;
 mod directory_faults;
 mod exports;

@@ -12,7 +12,7 @@ use super::support::{
     server::{QUICK, Server, finish},
 };
 
-const PASSWORD: &str = "A-Long-Enough-Passphrase";
+pub(super) const PASSWORD: &str = "A-Long-Enough-Passphrase";
 
 /// The path of the last link that leads to a first account.
 pub(super) fn link_in(text: &str) -> Option<String> {
@@ -49,7 +49,7 @@ async fn invites(server: &Server, name: &str) -> String {
 }
 
 /// Waits for the heading of a page.
-async fn is_titled(browser: &Browser, title: &str) {
+pub(super) async fn is_titled(browser: &Browser, title: &str) {
     let heading = browser.says("h1").await;
     assert!(heading.contains(title), "{heading}: {}", browser.says("main").await);
 }
@@ -76,7 +76,12 @@ async fn shows_a_code(browser: &Browser, name: &str) -> String {
     key
 }
 
-async fn signs_in(browser: &Browser, server: &Server, (name, password): (&str, &str), domain: &str) {
+pub(super) async fn signs_in(
+    browser: &Browser,
+    server: &Server,
+    (name, password): (&str, &str),
+    domain: &str,
+) {
     browser.goto(&server.url("/admin")).await.unwrap();
     types_password(browser, (name, password), domain).await;
 }

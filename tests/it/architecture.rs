@@ -9,10 +9,10 @@ use std::{
 /// What each module may use. Composition (`main`, `cli`, `app`) and the harness (`testing`) may name everything.
 const MAY_USE: [(&str, &[&str]); 14] = [
     // edges: talk to people, the timer, the network
-    ("web", &["domain", "flows", "notify", "render", "settings", "store", "tls"]),
+    ("web", &["domain", "flows", "notify", "render", "report", "settings", "store", "tls"]),
     ("jobs", &["domain", "flows", "store"]),
     ("tls", &["domain"]),
-    ("report", &["domain", "store"]),
+    ("report", &["domain", "flows", "store"]),
     // steps: "first this, then that" is written only here
     ("flows", &["directory", "domain", "notify", "passkeys", "settings", "store"]),
     // adapters: each owns one technology; blind to each other

@@ -13,6 +13,7 @@ mod architecture;
 mod attacks;
 mod bad_input;
 mod codes;
+mod console;
 mod contract;
 mod directory_lockout;
 mod exports;

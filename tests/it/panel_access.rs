@@ -371,7 +371,7 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 18] = [
+const EXPECTED: [(&str, bool, Expected); 25] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
@@ -386,6 +386,15 @@ const EXPECTED: [(&str, bool, Expected); 18] = [
         Who::Auditor => (200, 403),
         _ => (403, 403),
     }),
+    ("/admin/events", true, |_| (200, 303)),
+    ("/admin/events/filter", true, |_| (200, 200)),
+    // In no format.
+    ("/admin/events/export/:format", true, |who| (404, if who == Who::Administrator { 303 } else { 403 })),
+    ("/admin/users", true, |_| (200, 303)),
+    ("/admin/users/filter", true, |_| (200, 200)),
+    ("/admin/users/export/:format", true, |who| (404, if who == Who::Administrator { 303 } else { 403 })),
+    // Nobody's.
+    ("/admin/users/:domain/:guid", true, |who| (404, if who == Who::Auditor { 403 } else { 404 })),
     ("/admin/https", true, |who| match who {
         Who::Administrator => (200, 404),
         Who::Auditor => (200, 403),

@@ -11,13 +11,13 @@
     return row.querySelector("input.box");
   }
 
-  var live = document.createElement("p");
-  live.className = "hidden";
-  live.setAttribute("role", "status");
-  document.body.appendChild(live);
+  var told = document.createElement("p");
+  told.className = "hidden";
+  told.setAttribute("role", "status");
+  document.body.appendChild(told);
 
   function say(text) {
-    live.textContent = text;
+    told.textContent = text;
   }
 
   /* What is not saved is not left by accident. */
@@ -244,6 +244,88 @@
     });
   }
 
+  /* The same page, as it is now. */
+  function load(address, then) {
+    var request = new XMLHttpRequest();
+    request.open("GET", address);
+    request.responseType = "document";
+    request.onload = function () {
+      then(request.status === 200 ? request.response : null);
+    };
+    request.onerror = request.ontimeout = function () { then(null); };
+    request.timeout = 20000;
+    request.send();
+  }
+
+  /* The number of rows comes in when they are counted. */
+  function count(place) {
+    setTimeout(function () {
+      load(location.href, function (page) {
+        var now = page && page.querySelector(".counts");
+        if (now) {
+          place.textContent = now.textContent;
+          if (now.hasAttribute("data-counting")) {
+            count(place);
+          }
+        }
+      });
+    }, 1500);
+  }
+
+  /* New rows come in at the top; they can be held back. */
+  function live(grid) {
+    var paused = false;
+    var button = document.createElement("button");
+    button.type = "button";
+    button.className = "small";
+    button.textContent = grid.getAttribute("data-pause");
+    button.addEventListener("click", function () {
+      paused = !paused;
+      button.textContent = grid.getAttribute(paused ? "data-go-on" : "data-pause");
+    });
+    grid.parentNode.insertBefore(button, grid);
+    var body = grid.querySelector("tbody");
+
+    function next() {
+      setTimeout(look, 3000);
+    }
+
+    function look() {
+      if (paused || document.hidden) {
+        next();
+        return;
+      }
+      load(location.href, function (page) {
+        var fresh = page && page.querySelector(".grid[data-live] tbody");
+        if (!page) {
+          next();
+          return;
+        }
+        if (!fresh) {
+          // Its time is over, or the session is.
+          button.parentNode.removeChild(button);
+          return;
+        }
+        var first = body.querySelector("[data-row]");
+        var rows = all("[data-row]", fresh).filter(function (row) {
+          return !body.querySelector("[data-row=\"" + row.getAttribute("data-row") + "\"]");
+        });
+        rows.forEach(function (row) {
+          var own = document.importNode(row, true);
+          own.className = "row-new";
+          body.insertBefore(own, first);
+        });
+        all("[data-row]", body).slice(100).forEach(function (row) { body.removeChild(row); });
+        if (rows.length) {
+          say(grid.getAttribute("data-live").replace("{count}", rows.length));
+        }
+        next();
+      });
+    }
+
+    next();
+  }
+
   /* On a small screen the page comes first. */
   all(".panel-tabs").forEach(function (tabs) {
     if (window.matchMedia && !window.matchMedia("(min-width: 48em)").matches) {
@@ -255,4 +337,6 @@
   all("[data-rows]").forEach(editList);
   all("[data-enter]").forEach(search);
   all("[data-busy]").forEach(busy);
+  all("[data-counting]").forEach(count);
+  all("[data-live]").forEach(live);
 }());

@@ -4,6 +4,7 @@
 mod about;
 mod access;
 mod add_domain;
+mod chart;
 mod control;
 mod domains;
 mod https;
@@ -13,8 +14,10 @@ mod proof;
 mod purge;
 mod settings;
 mod sign_in;
+mod table;
 mod tokens;
 mod transfer;
+mod user;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -44,6 +47,8 @@ use crate::{
     render::Language,
 };
 
+use table::{Events, ExportPage, FilterPage, TablePage, Users};
+
 /// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
 const COOKIE: &str = "__Host-regain-admin";
 const PATH: &str = "/";
@@ -59,7 +64,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 18] = [
+const ROUTES: [(&str, Answers); 25] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -67,6 +72,13 @@ const ROUTES: [(&str, Answers); 18] = [
     ("/admin/api", Answers::Guarded(|| Box::new(tokens::Tokens))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
+    ("/admin/events", Answers::Guarded(|| Box::new(TablePage::<Events>::new()))),
+    ("/admin/events/filter", Answers::Guarded(|| Box::new(FilterPage::<Events>::new()))),
+    ("/admin/events/export/:format", Answers::Guarded(|| Box::new(ExportPage::<Events>::new()))),
+    ("/admin/users", Answers::Guarded(|| Box::new(TablePage::<Users>::new()))),
+    ("/admin/users/filter", Answers::Guarded(|| Box::new(FilterPage::<Users>::new()))),
+    ("/admin/users/export/:format", Answers::Guarded(|| Box::new(ExportPage::<Users>::new()))),
+    ("/admin/users/:domain/:guid", Answers::Guarded(|| Box::new(user::UserPage))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),

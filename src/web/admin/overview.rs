@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
-use super::{Page, Panel, Seat, control::label, draw, https, redirect, settings};
+use super::{Page, Panel, Seat, chart, control::label, draw, https, redirect, settings};
 use crate::{
     domain::{admin::Role, message::Channel},
     flows::Error,
@@ -27,6 +27,8 @@ struct OverviewContext<'a> {
     facts: Vec<(&'static str, String)>,
     /// What there is to set up, for those who may.
     steps: Vec<SetUp>,
+    /// What people did; `None` while it is counted.
+    chart: Option<chart::Chart>,
 }
 
 /// A thing to set up: it can be left and gone on with, in any order.
@@ -96,7 +98,9 @@ impl Page for Overview {
             ("certificate", format!("{host}: {}", https::days_left(&seat))),
         ];
         let page = page::Page::new(site, seat.language, "admin", "menu");
-        let context = OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat) };
+        let chart = chart::draw(&seat).await?;
+        let context =
+            OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat), chart };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
     }
 

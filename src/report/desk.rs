@@ -1,0 +1,291 @@
+//! Where questions are asked that may take a while: each is worked at in a task of its own, and who asks again is told how
+//! far it is, or gets the answer. There are a few at a time; what nobody asks about any more is given up.
+//!
+//! It must not know what is asked.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, timeout},
+};
+
+use crate::{domain::admin::AdminId, flows::Error};
+
+/// So many questions are worked at, at a time.
+const MOST: usize = 4;
+/// So many of one person.
+const MOST_OF_ONE: usize = 2;
+/// So many tables are written as files at a time.
+const EXPORTS: usize = 2;
+/// So many answers are kept.
+const MOST_KEPT: usize = 64;
+/// So long an answer is kept.
+const KEPT: Duration = Duration::from_secs(60);
+/// So long somebody may be away before their question is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    seen: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Progress {
+    /// So many of so many were looked at.
+    pub fn tell(&self, seen: u64, total: u64) {
+        self.seen.store(seen, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// How many were looked at, of how many.
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.seen.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+}
+
+/// A question: who asks, and what; what is asked twice is answered once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// Who asks.
+    pub who: AdminId,
+    /// What.
+    pub what: String,
+    /// Whether an answer that came at once is kept, too.
+    pub is_kept: bool,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub enum Reply<A> {
+    /// The answer.
+    Ready(Arc<A>),
+    /// It is being worked at.
+    UnderWay {
+        /// How many rows were looked at.
+        seen: u64,
+        /// Of how many.
+        total: u64,
+    },
+    /// Too many questions are being worked at.
+    Busy,
+}
+
+type Answer = Result<Arc<dyn Any + Send + Sync>, Error>;
+
+struct Asked {
+    question: Question,
+    progress: Arc<Progress>,
+    answer: watch::Receiver<Option<Answer>>,
+    again: Arc<Notify>,
+    at: Instant,
+    task: AbortHandle,
+}
+
+impl Asked {
+    fn is_open(&self) -> bool {
+        self.answer.borrow().is_none() && !self.task.is_finished()
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    asked: Vec<Asked>,
+    tasks: JoinSet<()>,
+}
+
+/// The desk; what is being worked at ends with it.
+pub struct Desk {
+    inner: Mutex<Inner>,
+    /// So long somebody may be away before their question is given up.
+    patience: Duration,
+    exports: Arc<Semaphore>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let exports = Arc::new(Semaphore::new(EXPORTS));
+        Self { inner: Mutex::default(), patience: PATIENCE, exports }
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and waits so long for the answer. `work` is called only if nobody works at it.
+    pub async fn ask<A, F>(
+        &self,
+        question: Question,
+        wait: Duration,
+        work: impl FnOnce(Arc<Progress>) -> F,
+    ) -> Result<Reply<A>, Error>
+    where
+        A: Send + Sync + 'static,
+        F: Future<Output = Result<A, Error>> + Send + 'static,
+    {
+        let Some((mut answer, progress, is_new)) = self.take(&question, work) else {
+            return Ok(Reply::Busy);
+        };
+        let came = timeout(wait, answer.wait_for(Option::is_some)).await;
+        let found = match came {
+            Err(_) => {
+                let (seen, total) = progress.so_far();
+                return Ok(Reply::UnderWay { seen, total });
+            }
+            Ok(Ok(found)) => found.clone(),
+            Ok(Err(_)) => None,
+        };
+        let found = found.unwrap_or_else(|| Err(Error::Internal("a search broke off".into())));
+        if found.is_err() || is_new && !question.is_kept {
+            self.lock().asked.retain(|asked| asked.question != question);
+        }
+        let wrong = |_| Error::Internal("an answer to something else".into());
+        found.and_then(|answer| answer.downcast::<A>().map_err(wrong)).map(Reply::Ready)
+    }
+
+    /// The question among those that were asked; `None` if there is no room for it.
+    fn take<A, F>(
+        &self,
+        question: &Question,
+        work: impl FnOnce(Arc<Progress>) -> F,
+    ) -> Option<(watch::Receiver<Option<Answer>>, Arc<Progress>, bool)>
+    where
+        A: Send + Sync + 'static,
+        F: Future<Output = Result<A, Error>> + Send + 'static,
+    {
+        let mut inner = self.lock();
+        inner.sweep();
+        if let Some(asked) = inner.asked.iter_mut().find(|asked| asked.question == *question) {
+            asked.at = Instant::now();
+            asked.again.notify_one();
+            return Some((asked.answer.clone(), Arc::clone(&asked.progress), false));
+        }
+        let open = inner.asked.iter().filter(|asked| asked.is_open());
+        let own = open.clone().filter(|asked| asked.question.who == question.who);
+        if open.count() >= MOST || own.count() >= MOST_OF_ONE {
+            return None;
+        }
+        let (told, answer) = watch::channel(None);
+        let progress = Arc::<Progress>::default();
+        let again = Arc::<Notify>::default();
+        let (work, asked_again) = (work(Arc::clone(&progress)), Arc::clone(&again));
+        let patience = self.patience;
+        let task = inner.tasks.spawn(async move {
+            let forgotten = async { while timeout(patience, asked_again.notified()).await.is_ok() {} };
+            tokio::select! {
+                answer = work => {
+                    let _ = told.send(Some(answer.map(|answer| Arc::new(answer) as Arc<dyn Any + Send + Sync>)));
+                }
+                () = forgotten => {}
+            }
+        });
+        let (known, at) = (answer.clone(), Instant::now());
+        let question = question.clone();
+        inner.asked.push(Asked { question, progress: Arc::clone(&progress), answer: known, again, at, task });
+        Some((answer, progress, true))
+    }
+
+    /// A turn at writing a table as a file; `None` while others have all of them.
+    pub fn export(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().ok()
+    }
+
+    /// Gives up what somebody asked, and forgets what was answered: it is otherwise now.
+    pub fn forget(&self, who: &AdminId) {
+        self.lock().asked.retain(|asked| {
+            if asked.question.who == *who {
+                asked.task.abort();
+            }
+            asked.question.who != *who
+        });
+    }
+}
+
+impl Inner {
+    fn sweep(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.asked
+            .retain(|asked| asked.is_open() || asked.answer.borrow().is_some() && asked.at.elapsed() < KEPT);
+        let excess = self.asked.len().saturating_sub(MOST_KEPT);
+        self.asked.drain(..excess).for_each(|asked| asked.task.abort());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than a test may take.
+    const LONG: Duration = Duration::from_secs(600);
+
+    fn question(what: &str) -> Question {
+        Question { who: AdminId::Local, what: what.into(), is_kept: false }
+    }
+
+    async fn ask(desk: &Desk, what: &str, gate: &Arc<Notify>, wait: Duration) -> Reply<String> {
+        let (gate, text) = (Arc::clone(gate), what.to_owned());
+        let work = |progress: Arc<Progress>| {
+            progress.tell(1, 2);
+            async move {
+                gate.notified().await;
+                Ok(text)
+            }
+        };
+        desk.ask(question(what), wait, work).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_gets_the_answer_that_was_not_there_at_first() {
+        let (desk, gate) = (Desk::default(), Arc::<Notify>::default());
+        for _ in 0..2 {
+            let reply = ask(&desk, "a", &gate, Duration::ZERO).await;
+            assert!(matches!(reply, Reply::UnderWay { seen: 1, total: 2 }));
+        }
+        gate.notify_one();
+        for _ in 0..2 {
+            assert!(matches!(ask(&desk, "a", &gate, LONG).await, Reply::Ready(text) if *text == "a"));
+        }
+        // What came at once is looked for anew the next time: it may be otherwise by then.
+        gate.notify_one();
+        assert!(matches!(ask(&desk, "b", &gate, LONG).await, Reply::Ready(_)));
+        assert!(matches!(ask(&desk, "b", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        desk.forget(&AdminId::Local);
+        assert!(desk.lock().asked.is_empty());
+    }
+
+    #[tokio::test]
+    async fn few_are_worked_at_and_none_that_nobody_asks_about() {
+        let desk = Desk { patience: Duration::from_millis(1), ..Desk::default() };
+        let gate = Arc::<Notify>::default();
+        for what in ["a", "b"] {
+            assert!(matches!(ask(&desk, what, &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        }
+        assert!(matches!(ask(&desk, "c", &gate, Duration::ZERO).await, Reply::Busy));
+        while !desk.lock().asked.iter().all(|asked| asked.task.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(ask(&desk, "c", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        assert_eq!(desk.lock().asked.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_and_not_kept() {
+        let desk = Desk::default();
+        for _ in 0..2 {
+            let fails = |_| async { Err::<(), _>(Error::Internal("no".into())) };
+            assert!(desk.ask(question("a"), LONG, fails).await.is_err());
+        }
+        assert!(desk.lock().asked.is_empty());
+    }
+}
