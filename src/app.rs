@@ -33,10 +33,12 @@ use crate::{
         self, Connect, Services,
         attempt::Turns,
         change_settings::{self, Change, Edit, Editor},
+        forward::Reached,
         hashing::HashPool,
         import::Desk,
         outbox::Outbox,
         purge, sign_in,
+        verify::Verification,
     },
     jobs,
     notify::Notifier,
@@ -208,6 +210,8 @@ impl App {
             host: base_url.host().to_owned(),
             passkeys: Passkeys::new(base_url.origin(), &config.settings.general.product_name).ok(),
             outbox: Outbox::default(),
+            reached: Reached::default(),
+            verification: Verification::default(),
             import: Desk::default(),
             purge: purge::Desk::default(),
             turns: Turns::default(),
@@ -321,7 +325,7 @@ impl App {
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
-        let head = note_head(&self.head, &self.site.services.store, shutdown.clone());
+        let head = note_head(&self.head, &self.site.services, shutdown.clone());
         tokio::join!(watch, jobs, redirect, pages, api, reload, links, head);
     }
 }
@@ -467,9 +471,11 @@ fn limits(config: &Config) -> Limits {
 async fn holds_noted(file: &Path, services: &Services) -> bool {
     let noted = fs::read_to_string(file).ok().and_then(|text| Head::parse(&text));
     let Some(noted) = noted else { return true };
+    services.verification.note(noted);
     match services.store.holds(&services.keys.audit, noted).await {
         Ok(true) => true,
         Ok(false) => {
+            services.verification.misses(noted);
             tracing::error!(
                 event = noted.number,
                 "the audit log is not the one whose end was noted in {}: events were taken out, or an older data folder \
@@ -486,7 +492,8 @@ async fn holds_noted(file: &Path, services: &Services) -> bool {
 }
 
 /// Notes the end of the audit log in a file outside the database, so that it is seen if the log is ever shorter.
-async fn note_head(file: &Path, store: &Store, shutdown: CancellationToken) {
+async fn note_head(file: &Path, services: &Services, shutdown: CancellationToken) {
+    let store = &services.store;
     let (mut noted, mut seen, mut told) = (None, None, false);
     loop {
         let is_last = shutdown.run_until_cancelled(tokio::time::sleep(NOTE)).await.is_none();
@@ -497,7 +504,10 @@ async fn note_head(file: &Path, store: &Store, shutdown: CancellationToken) {
         if let Some(head) = durable.filter(|head| noted != Some(*head)) {
             let (shown, file) = (file, file.to_owned());
             match tokio::task::spawn_blocking(move || write_whole(&file, &head.to_string())).await {
-                Ok(Ok(())) => noted = Some(head),
+                Ok(Ok(())) => {
+                    noted = Some(head);
+                    services.verification.note(head);
+                }
                 Ok(Err(error)) if !told => {
                     told = true;
                     tracing::warn!(%error, file = %shown.display(), "the end of the audit log can't be noted");

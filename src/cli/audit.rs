@@ -1,13 +1,20 @@
 //! `regain audit`
 
-use std::fs;
+use std::{
+    fs,
+    io::{IsTerminal as _, Write as _},
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use clap::{Args, Subcommand};
 
 use super::{ConfigArguments, Failure, open_store, say};
-use crate::store::{
-    audit::{Head, Verified},
-    keyring::Keyring,
+use crate::{
+    domain::clock::{Clock as _, SystemClock},
+    store::{
+        audit::{Head, Verified},
+        keyring::Keyring,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -60,10 +67,18 @@ pub(super) async fn run(arguments: &AuditArguments) -> Result<bool, Failure> {
             file.display()
         ));
     }
-    match store.verify_log(&keys.audit, noted, &|_, _| {}).await.map_err(|e| fails(&e))? {
+    let progress = Progress::new();
+    let verified = store.verify_log(&keys.audit, noted, &|done, total| progress.tell(done, total)).await;
+    progress.end();
+    match verified.map_err(|e| fails(&e))? {
         Verified::Whole(None) => say("The audit log is empty."),
         Verified::Whole(Some(end)) => {
-            say(&format!("All {} events are as they were written. The log ends at\n  {end}", end.number));
+            let first = store.first_event().await.map_err(|e| fails(&e))?;
+            if first > 1 {
+                say(&format!("The events before event {first} were dropped when their days were over."));
+            }
+            let count = end.number + 1 - first;
+            say(&format!("All {count} events are as they were written. The log ends at\n  {end}"));
         }
         Verified::Broken { number, why } => {
             say(&format!("Event {number} is not as it was written: {why}."));
@@ -71,4 +86,39 @@ pub(super) async fn run(arguments: &AuditArguments) -> Result<bool, Failure> {
         }
     }
     Ok(true)
+}
+
+/// How far it is, for who waits at a terminal: a line that is written anew every second.
+struct Progress {
+    is_shown: bool,
+    told_at: AtomicI64,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            is_shown: std::io::stderr().is_terminal(),
+            told_at: AtomicI64::new(SystemClock.now().millis()),
+        }
+    }
+
+    fn tell(&self, done: u64, total: u64) {
+        let now = SystemClock.now().millis();
+        if self.is_shown && now - self.told_at.load(Ordering::Relaxed) >= 1000 {
+            self.told_at.store(now, Ordering::Relaxed);
+            Self::write(&format!("\r{done} of {total} events"));
+        }
+    }
+
+    /// Takes the line away.
+    fn end(&self) {
+        if self.is_shown {
+            Self::write("\r\u{1b}[K");
+        }
+    }
+
+    fn write(text: &str) {
+        let mut terminal = std::io::stderr().lock();
+        let _ = write!(terminal, "{text}").and_then(|()| terminal.flush());
+    }
 }

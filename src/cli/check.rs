@@ -13,7 +13,7 @@ use crate::{
         finding::{Finding, Verdict},
         message::Channel,
     },
-    notify::{self, Standing},
+    notify::{self, Standing, forward::Way},
     tls,
 };
 
@@ -65,6 +65,14 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         if let Some(finding) = check_channel(&config, channel).await {
             tell(&finding);
         }
+    }
+    for way in Way::ALL {
+        let (verdict, text) = match way.examine(&config.settings).await {
+            Standing::Off => continue,
+            Standing::Good(text) => (Verdict::Good, text),
+            Standing::Bad(text) => (Verdict::Bad, text),
+        };
+        tell(&Finding::new(&format!("events to {}", way.as_str()), verdict, text));
     }
     worst != Verdict::Bad
 }

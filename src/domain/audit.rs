@@ -87,11 +87,13 @@ pub enum Action {
     EnrollmentDeleted,
     /// A table was exported.
     Export,
+    /// The log was verified.
+    Verify,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -109,6 +111,7 @@ impl Action {
         Self::LockoutCleared,
         Self::EnrollmentDeleted,
         Self::Export,
+        Self::Verify,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -131,6 +134,7 @@ impl Action {
             Self::LockoutCleared => "lockout_cleared",
             Self::EnrollmentDeleted => "enrollment_deleted",
             Self::Export => "export",
+            Self::Verify => "verify",
         }
     }
 }

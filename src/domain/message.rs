@@ -80,6 +80,7 @@ impl Topic {
             | (
                 Action::Start
                 | Action::Retention
+                | Action::Verify
                 | Action::Message
                 | Action::CodeSent
                 | Action::Setting

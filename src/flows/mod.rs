@@ -35,6 +35,7 @@ pub mod story;
 pub mod transfer;
 pub mod try_out;
 pub mod unlock;
+pub mod verify;
 pub mod view;
 mod write;
 
@@ -100,6 +101,10 @@ pub struct Services {
     pub passkeys: Option<Passkeys>,
     /// The sender's memory.
     pub outbox: outbox::Outbox,
+    /// How far events were sent on.
+    pub reached: forward::Reached,
+    /// Where the audit log is verified.
+    pub verification: verify::Verification,
     /// Where an import of enrollments is worked at.
     pub import: import::Desk,
     /// How far looking for accounts that are gone is.

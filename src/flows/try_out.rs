@@ -23,7 +23,7 @@ use crate::{
         message::{Channel, Facts, Message, Topic},
         refusal::Refusal,
     },
-    notify::{self, Fault as Undelivered, Standing},
+    notify::{self, Fault as Undelivered, Standing, forward::Way},
     settings::{Fault, Settings},
 };
 
@@ -104,6 +104,36 @@ pub async fn text_message(
     };
     let place = settings.sms.url.as_deref().unwrap_or_default();
     Ok(told(services, editor, (Channel::Sms, place), sent).await)
+}
+
+/// Looks whether events of the audit log would arrive where they are sent on to. None is sent.
+pub async fn forwarding(services: &Services, editor: &Editor, edits: &[Edit]) -> Result<Tried, Error> {
+    let settings = match change_settings::preview(services, edits).await? {
+        Ok(settings) => settings,
+        Err(faults) => return Ok(Tried::Wrong(faults)),
+    };
+    if services.notifier.is_demo() {
+        let text = "the demo sends nothing on, and looks nowhere";
+        return Ok(Tried::Told(vec![Finding::new("demo", Verdict::Warning, text)]));
+    }
+    let mut findings = Vec::new();
+    for way in Way::ALL {
+        let (verdict, text) = match way.examine(&settings).await {
+            Standing::Off => (Verdict::Warning, "is not set".to_owned()),
+            Standing::Good(text) => (Verdict::Good, text),
+            Standing::Bad(text) => (Verdict::Bad, text),
+        };
+        if verdict != Verdict::Warning {
+            let place = match way {
+                Way::Syslog => settings.audit.syslog_server.as_deref(),
+                Way::Webhook => settings.audit.webhook_url.as_deref(),
+            };
+            let what = format!("{} {}", way.as_str(), place.unwrap_or_default());
+            tell(services, editor, &what, verdict == Verdict::Good).await;
+        }
+        findings.push(Finding { subject: way.as_str().to_owned(), verdict, text });
+    }
+    Ok(Tried::Told(findings))
 }
 
 /// How it was sent, or why not: of a server that nobody speaks the protocol at, only that.

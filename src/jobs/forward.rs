@@ -25,10 +25,15 @@ async fn go(services: &Services, way: Way, shutdown: &CancellationToken) {
     let mut wait = LOOK;
     while shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
         let had_failed = standing.failures > 0;
-        let round = shutdown.run_until_cancelled(forward::round(services, way, &mut standing));
+        let round = Box::pin(forward::round(services, way, &mut standing));
+        let round = shutdown.run_until_cancelled(round);
         let Some(round) = round.await else { return };
         wait = match round {
             Ok(Round::Idle) => LOOK,
+            Ok(Round::Begun) => {
+                tracing::info!(way = way.as_str(), "new events of the audit log are sent on from now on");
+                LOOK
+            }
             Ok(Round::Sent) => {
                 if had_failed {
                     tracing::info!(way = way.as_str(), "events of the audit log are sent on again");

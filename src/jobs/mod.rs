@@ -1,5 +1,5 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
-//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed and sent on. What
+//! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed, sent on, and verified. What
 //! is yet to be told is sent, and people are reminded.
 
 mod answers;
@@ -9,6 +9,7 @@ mod log;
 mod outbox;
 mod purge;
 mod reminders;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,6 +46,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         log::run(&services, &shutdown),
         Box::pin(forward::run(&services, &shutdown)),
         purge::run(&services, &shutdown),
+        Box::pin(verify::run(&services, &shutdown)),
         rounds(&services, &shutdown)
     );
 }

@@ -5,6 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use futures_util::future::{Either, select};
 use http_body_util::Full;
 use hyper::{
     Request, StatusCode, Uri,
@@ -14,9 +15,11 @@ use hyper::{
     http::request::Builder,
 };
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
 
 use super::network;
 
@@ -36,19 +39,32 @@ pub async fn send(
     limit: Duration,
     request: Request<Full<Bytes>>,
 ) -> Result<StatusCode, String> {
+    let answer = match connect(url, ca_file, limit).await? {
+        Either::Left(open) => exchange(open, request).await,
+        Either::Right(secured) => exchange(secured, request).await,
+    };
+    answer.map_err(|error| error.to_string())
+}
+
+/// Whether a connection to that address can be made; nothing is sent over it.
+pub async fn reach(url: &Uri, ca_file: Option<PathBuf>, limit: Duration) -> Result<(), String> {
+    connect(url, ca_file, limit).await.map(drop)
+}
+
+async fn connect(
+    url: &Uri,
+    ca_file: Option<PathBuf>,
+    limit: Duration,
+) -> Result<Either<TcpStream, TlsStream<TcpStream>>, String> {
     let is_https = url.scheme_str() != Some("http");
     let host = network::bare(url.host().unwrap_or_default()).to_owned();
     let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let stream = network::connect(&host, port, limit).await?;
-    if !is_https {
-        return exchange(stream, request).await.map_err(|error| error.to_string());
+    if is_https {
+        network::secure(host, stream, ca_file).await.map(Either::Right)
+    } else {
+        Ok(Either::Left(stream))
     }
-    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
-    let tls = tokio::task::spawn_blocking(move || network::client_config(ca_file.as_deref()))
-        .await
-        .map_err(|error| error.to_string())??;
-    let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;
-    exchange(stream, request).await.map_err(|error| error.to_string())
 }
 
 /// One request and the head of its answer, over a connection that is closed then.
@@ -56,7 +72,6 @@ async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<StatusC
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    use futures_util::future::{Either, select};
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answer = std::pin::pin!(sender.send_request(request));
     let answer = match select(answer, connection).await {

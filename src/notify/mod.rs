@@ -76,9 +76,14 @@ impl Notifier {
         Self { kept: Some(Shelf { clock, kept: Mutex::default() }), ..Self::new(renderer) }
     }
 
+    /// Whether this is the demo's, which sends nothing.
+    pub const fn is_demo(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Whether messages of that channel go anywhere.
     pub fn delivers(&self, settings: &Settings, channel: Channel) -> bool {
-        self.kept.is_some()
+        self.is_demo()
             || match channel {
                 Channel::Mail => settings.mail.delivery != MailDelivery::None,
                 Channel::Sms => settings.sms.delivery != SmsDelivery::None,

@@ -4,7 +4,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -12,12 +12,13 @@ use std::{
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::settings::form;
 
@@ -88,6 +89,19 @@ pub fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err(fault("no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)".into()));
     }
     Ok(found)
+}
+
+/// TLS over a connection to that host, which has to show who it is: see [`client_config`].
+pub async fn secure(
+    host: String,
+    stream: TcpStream,
+    ca_file: Option<PathBuf>,
+) -> Result<TlsStream<TcpStream>, String> {
+    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+    let tls = tokio::task::spawn_blocking(move || client_config(ca_file.as_deref()))
+        .await
+        .map_err(|error| error.to_string())??;
+    TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())
 }
 
 /// A client's side of TLS that trusts the authorities in the file, else those of the system. Blocks on the disk.

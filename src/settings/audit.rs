@@ -36,7 +36,7 @@ tab! {
         /// The facility of the messages; 13 is "log audit", 10 "security/authorization", 16 to 23 are local0 to local7.
         syslog_facility: u32 = 13, in 0..=23;
         /// The address that new events are posted to as JSON, with https unless it is on this machine, which only the
-        /// configuration can say. What could not be sent is sent later; some may arrive twice, with the same webhook-id.
+        /// configuration can say. What could not be sent is sent later; some may arrive twice: each has its number.
         webhook_url: Option<String> = None, as form::endpoint;
         /// The secret that the posts are signed with, as Standard Webhooks 1.0 has it; 16 characters at least, base64 behind
         /// "whsec_".

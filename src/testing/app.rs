@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicU64},
     time::Duration,
@@ -37,10 +38,12 @@ use crate::{
         Services,
         attempt::Turns,
         change_settings,
+        forward::Reached,
         hashing::HashPool,
         import::Desk,
         outbox::{self, Outbox},
         purge,
+        verify::Verification,
     },
     jobs,
     notify::Notifier,
@@ -50,7 +53,7 @@ use crate::{
     settings::{Settings, layers::Fixed},
     store::{
         Found, Store,
-        engine::{Options, SledEngine},
+        engine::{Batch, Direction, Engine, Options, SledEngine},
         keyring::Keyring,
     },
     tls::{self, Certificates},
@@ -170,6 +173,7 @@ struct Shared {
 #[derive(Clone)]
 struct Running {
     site: Arc<Site>,
+    engine: Arc<dyn Engine>,
     pages: Arc<BoxEndpoint<'static, Response>>,
 }
 
@@ -194,7 +198,8 @@ impl TestApp {
             SledEngine::open(&folder, &Options { cache: 1 << 20, reserve: 0, least_free: 0 })
         });
         let engine = MoodyEngine::new(engine.await.unwrap().unwrap(), Arc::clone(&self.shared.store_mood));
-        let store = Store::open(Arc::new(engine)).await.unwrap();
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let store = Store::open(Arc::clone(&engine)).await.unwrap();
         let keys = Keyring::open(&self.folder().join("secret"), &store).await.unwrap();
         store.keep_log(&keys.audit, false).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
@@ -222,6 +227,8 @@ impl TestApp {
             host: HOST.into(),
             passkeys: Passkeys::new(&format!("https://{HOST}"), "Regain").ok(),
             outbox: Outbox::default(),
+            reached: Reached::default(),
+            verification: Verification::default(),
             import: Desk::default(),
             purge: purge::Desk::default(),
             turns: Turns::default(),
@@ -245,7 +252,7 @@ impl TestApp {
             demo: self.shared.demo,
         });
         let pages = Arc::new(web::routes(Arc::clone(&site)).map_to_response().boxed());
-        *self.shared.running.write().unwrap() = Some(Running { site, pages });
+        *self.shared.running.write().unwrap() = Some(Running { site, engine, pages });
     }
 
     async fn certificates(&self) -> Arc<Certificates> {
@@ -335,6 +342,20 @@ impl TestApp {
     /// The store behaves like that from now on.
     pub fn store_behaves(&self, mood: StoreMood) {
         *self.shared.store_mood.lock().unwrap() = mood;
+    }
+
+    /// Someone who can write to the disk puts a text in the place of another one, wherever that is in the store.
+    pub async fn is_forged(&self, text: &str, other: &str) {
+        let engine = self.running().engine;
+        let all =
+            engine.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward, usize::MAX).await.unwrap();
+        for (key, value) in all {
+            let at = value.windows(text.len()).position(|part| part == text.as_bytes());
+            if let Some(at) = at {
+                let forged = [&value[..at], other.as_bytes(), &value[at + text.len()..]].concat();
+                engine.commit(Batch::new().put(key, forged)).await.unwrap();
+            }
+        }
     }
 
     /// One round of what happens without anybody asking.

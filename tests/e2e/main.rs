@@ -15,6 +15,7 @@ mod console;
 mod directory_contract;
 mod directory_faults;
 mod exports;
+mod forwarders;
 mod going_about;
 mod lockout;
 mod mails;

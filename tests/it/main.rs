@@ -11,6 +11,7 @@ mod admin;
 mod api;
 mod architecture;
 mod attacks;
+mod audit_log;
 mod bad_input;
 mod codes;
 mod console;

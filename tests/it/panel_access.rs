@@ -371,7 +371,7 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 25] = [
+const EXPECTED: [(&str, bool, Expected); 26] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
@@ -395,6 +395,7 @@ const EXPECTED: [(&str, bool, Expected); 25] = [
     ("/admin/users/export/:format", true, |who| (404, if who == Who::Administrator { 303 } else { 403 })),
     // Nobody's.
     ("/admin/users/:domain/:guid", true, |who| (404, if who == Who::Auditor { 403 } else { 404 })),
+    ("/admin/events/verify", true, |who| (200, if who == Who::HelpDesk { 403 } else { 303 })),
     ("/admin/https", true, |who| match who {
         Who::Administrator => (200, 404),
         Who::Auditor => (200, 403),

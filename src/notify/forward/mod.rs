@@ -5,6 +5,7 @@
 mod syslog;
 mod webhook;
 
+use super::Standing;
 use crate::{
     domain::{audit::Numbered, clock::Timestamp},
     settings::Settings,
@@ -48,6 +49,15 @@ impl Way {
         match self {
             Self::Syslog => 200,
             Self::Webhook => 50,
+        }
+    }
+
+    /// Looks whether they would arrive, as far as can be seen without sending one.
+    pub async fn examine(self, settings: &Settings) -> Standing {
+        match self {
+            _ if !self.is_on(settings) => Standing::Off,
+            Self::Syslog => syslog::examine(&settings.audit).await.into(),
+            Self::Webhook => webhook::examine(&settings.audit).await.into(),
         }
     }
 

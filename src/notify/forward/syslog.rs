@@ -1,17 +1,15 @@
 //! Syslog: RFC 5424 over UDP (RFC 5426), TCP with counted octets (RFC 6587 3.4.1), or TLS (RFC 5425).
 //!
-//! None of them confirms anything: what was on its way when a connection broke is not known to have arrived, so all of the
-//! last lot is sent again.
+//! None of them confirms anything: what was on its way when a connection broke is not known to have arrived, so the last
+//! lot that was written to it is sent again. One that was closed in good order had read all.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, io::ErrorKind, path::PathBuf, time::Duration};
 
-use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UdpSocket,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
 
 use super::LIMIT;
 use crate::{
@@ -35,9 +33,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// A connection to a server that is held open, and for which settings it was made.
 pub struct Connection {
-    settings: (Option<String>, SyslogTransport, Option<std::path::PathBuf>),
-    stream: Box<dyn Stream>,
+    made_for: MadeFor,
+    /// None after it broke.
+    stream: Option<Box<dyn Stream>>,
+    /// What was written to it last.
+    last: Vec<u8>,
 }
+
+type MadeFor = (Option<String>, SyslogTransport, Option<PathBuf>);
 
 /// Sends events, each as a message.
 pub async fn send(
@@ -66,17 +69,24 @@ pub async fn send(
     }
     let made_for =
         (settings.syslog_server.clone(), settings.syslog_transport, settings.syslog_ca_file.clone());
-    let mut kept = connection.take().filter(|kept| kept.settings == made_for);
-    if let Some(open) = &mut kept
-        && !is_open(&mut open.stream).await
-    {
-        kept = None;
+    let known = connection.take().filter(|known| known.made_for == made_for);
+    let held = connection.insert(known.unwrap_or(Connection { made_for, stream: None, last: Vec::new() }));
+    if let Some(open) = &mut held.stream {
+        match end_of(open).await {
+            None => {}
+            Some(End::Closed) => (held.stream, held.last) = (None, Vec::new()),
+            Some(End::Broken) => held.stream = None,
+        }
     }
-    let mut stream = match kept {
-        Some(kept) => kept.stream,
-        None => timeout(limit, open(settings, limit)).await.map_err(|_| "no answer in time")??,
+    let (mut stream, again) = match held.stream.take() {
+        Some(open) => (open, &[][..]),
+        None => {
+            let opened = timeout(limit, open(settings, limit)).await.map_err(|_| "no answer in time")??;
+            (opened, &held.last[..])
+        }
     };
     let sent = async {
+        stream.write_all(again).await?;
         stream.write_all(&bytes).await?;
         stream.flush().await
     };
@@ -84,10 +94,13 @@ pub async fn send(
         .await
         .map_err(|_| "it takes nothing more")?
         .map_err(|error| format!("the connection broke: {error}"))?;
-    if !is_open(&mut stream).await {
+    if let Some(end) = end_of(&mut stream).await {
+        if matches!(end, End::Closed) {
+            held.last.clear();
+        }
         return Err("it closed the connection".into());
     }
-    *connection = Some(Connection { settings: made_for, stream });
+    (held.stream, held.last) = (Some(stream), bytes);
     Ok(())
 }
 
@@ -110,23 +123,41 @@ async fn open(settings: &Audit, limit: Duration) -> Result<Box<dyn Stream>, Stri
     if settings.syslog_transport != SyslogTransport::Tls {
         return Ok(Box::new(stream));
     }
-    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
-    let file = settings.syslog_ca_file.clone();
-    let tls = tokio::task::spawn_blocking(move || network::client_config(file.as_deref()))
-        .await
-        .map_err(|error| error.to_string())??;
-    let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;
-    Ok(Box::new(stream))
+    Ok(Box::new(network::secure(host, stream, settings.syslog_ca_file.clone()).await?))
 }
 
-/// Whether the other side has not closed it. It never sends anything; what it does send is passed over.
-async fn is_open(stream: &mut Box<dyn Stream>) -> bool {
+/// Looks whether the server is there, as far as that can be seen without sending a message.
+pub async fn examine(settings: &Audit) -> Result<String, String> {
+    let limit = Duration::from_secs(LIMIT);
+    let (name, port) = server(settings)?;
+    if settings.syslog_transport == SyslogTransport::Udp {
+        network::addresses(&name, port, limit).await?;
+        return Ok(format!("by UDP to {name}:{port}; nothing tells whether it arrives there"));
+    }
+    timeout(limit, open(settings, limit)).await.map_err(|_| "no answer in time")??;
+    let way = if settings.syslog_transport == SyslogTransport::Tls { "TLS" } else { "TCP" };
+    Ok(format!("{name}:{port} takes connections by {way}"))
+}
+
+/// How a connection has ended.
+enum End {
+    /// The other side has closed it.
+    Closed,
+    /// It broke, perhaps before all was read.
+    Broken,
+}
+
+/// How it has ended, if it has. The other side never says anything; what it does say is passed over.
+async fn end_of(stream: &mut Box<dyn Stream>) -> Option<End> {
     let mut bytes = [0; 256];
     loop {
         match timeout(Duration::from_millis(1), stream.read(&mut bytes)).await {
-            Err(_) => return true,
+            Err(_) => return None,
             Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) => return false,
+            Ok(Ok(0)) => return Some(End::Closed),
+            // TLS that ends without a word of farewell.
+            Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => return Some(End::Closed),
+            Ok(Err(_)) => return Some(End::Broken),
         }
     }
 }
@@ -183,6 +214,8 @@ fn shortened(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::domain::{
         audit::{Action, Event},
@@ -214,6 +247,48 @@ mod tests {
              outcome=\"failure\" event=\"reset\" source=\"web\" user=\"alice\" domain=\"CORP\" detail=\"answer_wrong\" \
              source_ip=\"192.0.2.7\"] \u{feff}reset of CORP\\alice: failure"
         );
+    }
+
+    /// Sends one event; what a connection that is made for it then gets.
+    async fn sends(settings: &Audit, user: &str, connection: &mut Option<Connection>) -> Result<(), String> {
+        send(settings, "host", &[event(user, "")], connection).await
+    }
+
+    #[tokio::test]
+    async fn what_a_server_had_not_read_when_it_died_is_sent_again() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings = Audit {
+            syslog_server: Some(address.to_string()),
+            syslog_transport: SyslogTransport::Tcp,
+            ..Audit::default()
+        };
+        let mut connection = None;
+        sends(&settings, "one", &mut connection).await.unwrap();
+        let (mut first, _) = listener.accept().await.unwrap();
+        let mut some = [0; 4096];
+        assert!(first.read(&mut some).await.unwrap() > 0);
+        sends(&settings, "two", &mut connection).await.unwrap();
+        // It dies before it has read that, and can't be reached for a while.
+        first.readable().await.unwrap();
+        drop((first, listener));
+        sends(&settings, "three", &mut connection).await.unwrap_err();
+        let listener = TcpListener::bind(address).await.unwrap();
+        sends(&settings, "three", &mut connection).await.unwrap();
+        let (mut second, _) = listener.accept().await.unwrap();
+        let length = second.read(&mut some).await.unwrap();
+        let told = String::from_utf8_lossy(&some[..length]).into_owned();
+        let users: Vec<_> =
+            told.split(" user=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(users, ["two", "three"]);
+        // In good order nothing is sent twice.
+        drop((second, listener));
+        let listener = TcpListener::bind(address).await.unwrap();
+        sends(&settings, "four", &mut connection).await.unwrap();
+        let (mut third, _) = listener.accept().await.unwrap();
+        let length = third.read(&mut some).await.unwrap();
+        let told = String::from_utf8_lossy(&some[..length]).into_owned();
+        assert!(told.contains("four") && !told.contains("three"), "{told}");
     }
 
     #[test]

@@ -45,6 +45,16 @@ pub async fn send(settings: &Audit, events: &[Numbered], now: Timestamp) -> Resu
     if status.is_success() { Ok(()) } else { Err(format!("it answered {}", status.as_u16())) }
 }
 
+/// Looks whether the endpoint is there; nothing is posted.
+pub async fn examine(settings: &Audit) -> Result<String, String> {
+    let url = settings.webhook_url.as_deref().ok_or("no webhook is set")?;
+    let url: Uri = url.parse().map_err(|_| "its address is none")?;
+    let limit = Duration::from_secs(LIMIT);
+    let reached = http::reach(&url, settings.webhook_ca_file.clone(), limit);
+    timeout(limit, reached).await.map_err(|_| "no answer in time")??;
+    Ok(format!("{} takes connections", url.authority().map_or("", |authority| authority.as_str())))
+}
+
 fn body(events: &[Numbered], now: Timestamp) -> String {
     let events: Vec<Value> = events.iter().map(json).collect();
     serde_json::json!({

@@ -176,6 +176,11 @@ impl Store {
         Ok(self.find::<LogStart>(&()).await?.map(super::super::Found::into_inner))
     }
 
+    /// The number of the first event that is there, if there are any: those before it were dropped.
+    pub async fn first_event(&self) -> Result<u64, Error> {
+        Ok(self.log_start().await?.map_or(1, |start| start.number))
+    }
+
     /// Drops the first events as far as all of them were before that time, and marks under the key where the log begins
     /// now. The last event of all stays. The number of events that were dropped.
     pub async fn drop_events(&self, key: &Key, before: Timestamp) -> Result<u64, Error> {

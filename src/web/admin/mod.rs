@@ -18,6 +18,7 @@ mod table;
 mod tokens;
 mod transfer;
 mod user;
+mod verify;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -64,7 +65,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 25] = [
+const ROUTES: [(&str, Answers); 26] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -79,6 +80,7 @@ const ROUTES: [(&str, Answers); 25] = [
     ("/admin/users/filter", Answers::Guarded(|| Box::new(FilterPage::<Users>::new()))),
     ("/admin/users/export/:format", Answers::Guarded(|| Box::new(ExportPage::<Users>::new()))),
     ("/admin/users/:domain/:guid", Answers::Guarded(|| Box::new(user::UserPage))),
+    ("/admin/events/verify", Answers::Guarded(|| Box::new(verify::Verify))),
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),

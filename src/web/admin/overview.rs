@@ -7,7 +7,10 @@ use serde::Serialize;
 use super::{Page, Panel, Seat, chart, control::label, draw, https, redirect, settings};
 use crate::{
     domain::{admin::Role, message::Channel},
-    flows::Error,
+    flows::{
+        Error,
+        forward::{Far, Way},
+    },
     settings::Kind as _,
     web::{form::Form, user::page},
 };
@@ -80,6 +83,22 @@ fn steps(seat: &Seat<'_>) -> Vec<SetUp> {
     steps.into_iter().chain([https]).collect()
 }
 
+/// How far events were sent on one way, or since when they are not, and why.
+async fn sent_on(seat: &Seat<'_>, far: Far) -> Result<String, Error> {
+    let services = &seat.site.services;
+    let last = services.store.head().await?.map_or(0, |head| head.number).to_string();
+    let say = |key: &str, parameters: &[(&str, &str)]| {
+        seat.site.renderer.texts().text(&seat.language.code, key, parameters)
+    };
+    let number = far.number.to_string();
+    Ok(match far.trouble {
+        None => say("admin.fact.sent_on", &[("number", &number), ("last", &last)]),
+        Some((since, why)) => {
+            say("admin.fact.not_sent_on", &[("time", &super::minute(since)), ("why", &why)])
+        }
+    })
+}
+
 #[async_trait]
 impl Page for Overview {
     fn is_for(&self, _role: Role) -> bool {
@@ -91,12 +110,17 @@ impl Page for Overview {
         let domains: Vec<_> = site.services.domains().into_iter().map(|domain| domain.netbios).collect();
         let store = site.services.store.trouble().unwrap_or_default();
         let host = site.hosts.first().map_or("", String::as_str);
-        let facts = vec![
+        let mut facts = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("domains", domains.join(", ")),
             ("store", store),
             ("certificate", format!("{host}: {}", https::days_left(&seat))),
         ];
+        for way in Way::ALL {
+            if let Some(far) = site.services.reached.of(way) {
+                facts.push((way.as_str(), sent_on(&seat, far).await?));
+            }
+        }
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let chart = chart::draw(&seat).await?;
         let context =

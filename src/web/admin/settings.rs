@@ -314,9 +314,7 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
     let is_proved = seat.admin.is_fresh || state.is_proved;
     let (first, trial) = match tab.split_once('.') {
         Some((first, _)) => (first, "domain"),
-        None if matches!(tab, "mail") => (tab, "mail"),
-        None if matches!(tab, "sms") => (tab, "sms"),
-        None => (tab, ""),
+        None => (tab, ["mail", "sms", "audit"].into_iter().find(|known| *known == tab).unwrap_or_default()),
     };
     let domains = services.domains();
     let title = domain_of(tab).and_then(|index| domains.get(index)).map(|domain| domain.netbios.clone());
@@ -551,6 +549,7 @@ async fn try_it(seat: &Seat<'_>, tab: &str, edits: &[Edit], state: &mut State) -
                 Tried::Wrong(vec![Fault::new("trial", "is no number to send to, such as +44 7700 900123")])
             }
         },
+        ("audit", _) => try_out::forwarding(services, &editor, edits).await?,
         _ => return Err(Error::Refused(Refusal::NotFound)),
     };
     match tried {

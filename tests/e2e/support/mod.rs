@@ -11,3 +11,4 @@ pub mod mail_server;
 pub mod person;
 pub mod relay;
 pub mod server;
+pub mod syslog_server;
