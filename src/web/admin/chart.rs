@@ -125,7 +125,7 @@ fn of(counts: &Counts, today: i64, shown: i64, (minutes, decimal): (u32, &str)) 
         });
         Day {
             label: if (today - day) % every == 0 {
-                format!("{}.{}.", date.day(), u8::from(date.month()))
+                format!("{:02}-{:02}", u8::from(date.month()), date.day())
             } else {
                 String::new()
             },
