@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeSet,
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -37,7 +40,11 @@ pub type Headers = Arc<Vec<Arc<Header>>>;
 
 /// What is known of the blocks.
 #[derive(Default)]
-pub struct Index(RwLock<Headers>);
+pub struct Index {
+    headers: RwLock<Headers>,
+    /// Whether something was written, or not, nobody knows.
+    is_doubtful: AtomicBool,
+}
 
 impl Index {
     /// Reads all headers.
@@ -52,16 +59,16 @@ impl Index {
                 headers.push(Arc::new(Header::read(bytes)?));
             }
         }
-        Ok(Self(RwLock::new(Arc::new(headers))))
+        Ok(Self { headers: RwLock::new(Arc::new(headers)), ..Self::default() })
     }
 
     /// Those that there are now.
     pub fn now(&self) -> Headers {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.headers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn set(&self, headers: Vec<Arc<Header>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(headers);
+        *self.headers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(headers);
     }
 }
 
@@ -87,6 +94,25 @@ impl LogStart {
 }
 
 impl Store {
+    /// Writes what changes the blocks.
+    async fn commit_blocks(&self, batch: Batch) -> Result<(), Error> {
+        let result = self.engine.commit(batch).await;
+        if result.is_err() {
+            self.log.is_doubtful.store(true, Ordering::Relaxed);
+        }
+        Ok(result?)
+    }
+
+    /// Finds out which blocks there are, if that is in doubt.
+    async fn settle_blocks(&self) -> Result<(), Error> {
+        if self.log.is_doubtful.load(Ordering::Relaxed) {
+            let found = Index::open(self.engine.as_ref()).await?;
+            self.log.set(found.now().to_vec());
+            self.log.is_doubtful.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// The events that are in no block, in their order, as records.
     pub(super) async fn latest_records(&self) -> Result<(Headers, Vec<(u64, Vec<u8>)>), Error> {
         let mut from = Bound::Included(record::numbered_key(Space::Audit, packed(&self.log.now()) + 1));
@@ -111,6 +137,7 @@ impl Store {
 
     /// Packs the oldest of the events that are in no block, if there are enough of them; whether it did.
     pub async fn pack_log(&self) -> Result<bool, Error> {
+        self.settle_blocks().await?;
         let headers = self.log.now();
         let first = match headers.last() {
             Some(last) => last.last() + 1,
@@ -139,16 +166,7 @@ impl Store {
         };
         let (header, body) = block::make(first, before, &events)?;
         let batch = put_block(Batch::new().expect_absent(header_key(first)), &header, &body);
-        match self.engine.commit(batch).await {
-            Ok(()) => {}
-            // It was there already: a batch that was said to have failed may have been written all the same.
-            Err(crate::store::engine::Error::Conflict) => {
-                let found = Index::open(self.engine.as_ref()).await?;
-                self.log.set(found.now().to_vec());
-                return Ok(true);
-            }
-            Err(error) => return Err(error.into()),
-        }
+        self.commit_blocks(batch).await?;
         let next = header.last() + 1;
         let mut all = headers.to_vec();
         all.push(Arc::new(header));
@@ -184,6 +202,7 @@ impl Store {
     /// Drops the first events as far as all of them were before that time, and marks under the key where the log begins
     /// now. The last event of all stays. The number of events that were dropped.
     pub async fn drop_events(&self, key: &Key, before: Timestamp) -> Result<u64, Error> {
+        self.settle_blocks().await?;
         let mut dropped = 0;
         loop {
             let headers = self.log.now();
@@ -196,7 +215,7 @@ impl Store {
                 dropped += u64::from(header.count);
                 batch = remove_block(batch, header);
             }
-            self.engine.commit(batch).await?;
+            self.commit_blocks(batch).await?;
             self.log.set(headers[over.len()..].to_vec());
         }
         let headers = self.log.now();
@@ -231,7 +250,7 @@ impl Store {
             (start, rest, body)
         };
         let batch = Batch::new().put(LogStart::key(&()), record::encode(&start)?);
-        self.engine.commit(put_block(remove_block(batch, header), &rest, &body)).await?;
+        self.commit_blocks(put_block(remove_block(batch, header), &rest, &body)).await?;
         let mut headers = self.log.now().to_vec();
         headers[0] = Arc::new(rest);
         self.log.set(headers);

@@ -341,6 +341,8 @@ async fn a_block_that_was_written_although_that_was_said_to_have_failed_is_taken
     let (header, body) = block::make(1, NOTHING, &sealed).unwrap();
     engine.commit(index::put_block(Batch::new(), &header, &body)).await.unwrap();
     fill(&store, 1000..1600).await;
+    // It is there already, which is found out the next time.
+    assert!(matches!(store.pack_log().await, Err(Error::Conflict)));
     while store.pack_log().await.unwrap() {}
     assert_eq!(store.count_all_events().await.unwrap(), 1600);
     assert_eq!(broken(&store, None).await, None);

@@ -3,7 +3,10 @@
 
 use std::{
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::Mutex;
@@ -35,6 +38,8 @@ pub struct Index {
     headers: RwLock<Headers>,
     /// Held by the one who changes them.
     turn: Mutex<()>,
+    /// Whether something was written, or not, nobody knows.
+    is_doubtful: AtomicBool,
 }
 
 impl Index {
@@ -50,7 +55,7 @@ impl Index {
                 headers.push(Arc::new(Header::read(bytes)?));
             }
         }
-        Ok(Self { headers: RwLock::new(Arc::new(headers)), turn: Mutex::default() })
+        Ok(Self { headers: RwLock::new(Arc::new(headers)), ..Self::default() })
     }
 
     /// Those that there are now.
@@ -90,6 +95,11 @@ impl Store {
     /// Brings the index of those who enrolled up to date.
     pub async fn index_users(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(), Error> {
         let _turn = self.users.turn.lock().await;
+        if self.users.is_doubtful.load(Ordering::Relaxed) {
+            let found = Index::open(self.engine.as_ref()).await?;
+            self.users.set(found.now().to_vec());
+            self.users.is_doubtful.store(false, Ordering::Relaxed);
+        }
         if self.find::<UsersIndexed>(&()).await?.is_none() {
             self.index_all(progress).await?;
         }
@@ -208,8 +218,12 @@ impl Store {
             batch = put_block(batch, if at == 0 { old_body.len() } else { 0 }, header, body);
         }
         match self.engine.commit(batch).await {
+            Ok(()) => {}
             Err(engine::Error::Conflict) => return Err(Error::Conflict),
-            result => result?,
+            Err(error) => {
+                self.users.is_doubtful.store(true, Ordering::Relaxed);
+                return Err(error.into());
+            }
         }
         let mut all = headers.to_vec();
         all.splice(at..(at + 1).min(headers.len()), made.into_iter().map(|(header, _)| Arc::new(header)));
