@@ -14,7 +14,7 @@ const FEWEST_DAYS: u32 = 3;
 const FEW: usize = 20;
 /// Of more than those, one in so many.
 const ONE_IN: usize = 5;
-/// Where there are so many, they are not all gone.
+/// Where there are so many, not more than half of them are gone.
 const SOME: usize = 5;
 
 /// Since when an account is missed.
@@ -62,7 +62,7 @@ fn day(at: Timestamp) -> i64 {
 
 /// Whether so many are missed of all that the directory is not believed.
 pub const fn is_suspicious(missing: usize, all: usize) -> bool {
-    (missing > FEW && missing * ONE_IN > all) || (missing == all && all >= SOME)
+    (missing > FEW && missing * ONE_IN > all) || (missing * 2 > all && all >= SOME)
 }
 
 /// What the last look for accounts that are gone has found.

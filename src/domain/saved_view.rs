@@ -54,12 +54,16 @@ pub struct Shelf {
 impl Shelf {
     /// So many at most.
     pub const MOST: usize = 50;
+    /// So many bytes of them at most: they are one record.
+    const MOST_BYTES: usize = 32 * 1024;
 
     /// Puts a view in the place of the one of that name, or among the others; false if there is no room.
     #[must_use]
     pub fn put(&mut self, view: SavedView) -> bool {
         self.take(&view.name);
-        if self.views.len() >= Self::MOST {
+        let size = |view: &SavedView| view.name.len() + view.query.len() + view.by.len();
+        let taken: usize = self.views.iter().map(size).sum();
+        if self.views.len() >= Self::MOST || taken + size(&view) > Self::MOST_BYTES {
             return false;
         }
         let at = self.views.partition_point(|other| other.name.to_lowercase() < view.name.to_lowercase());

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{Error, Services, access, change_settings::Editor, random, sign_in};
 use crate::{
     domain::{
+        admin::LocalAdmin,
         api_token::{ApiToken, Scope},
         audit::{Action, Event, Outcome},
         secret::SecretText,
@@ -71,7 +72,9 @@ pub async fn make(services: &Services, by: &Editor, wish: Wish) -> Result<Result
     }
     let known = list(services).await?;
     let is_same = |token: &ApiToken| token.name.to_lowercase() == wish.name.to_lowercase();
-    if known.iter().any(|(_, token)| is_same(token)) {
+    let local = services.store.find::<LocalAdmin>(&()).await?;
+    let is_local = local.is_some_and(|local| local.name.to_lowercase() == wish.name.to_lowercase());
+    if is_local || known.iter().any(|(_, token)| is_same(token)) {
         return Ok(Err(Fault::NameTaken));
     }
     if known.len() >= ApiToken::MOST {

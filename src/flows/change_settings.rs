@@ -418,6 +418,14 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
     if field.is_secret() {
         return format!("{shown}: changed");
     }
+    // Whoever knows the whole address of such an endpoint may use it: the place is told, and no more.
+    if ["audit.webhook_url", "sms.url"].contains(&key) {
+        let place = |table: &Table| {
+            let url = layers::find(table, key).and_then(Value::as_str);
+            url.map_or_else(|| "not set".to_owned(), |url| place_of(url).to_owned())
+        };
+        return format!("{shown}: {} → {}", place(before), place(after));
+    }
     if matches!(field.shape, Shape::Sections(_)) {
         return told_list(key, before, after).unwrap_or_else(|| format!("{shown}: removed"));
     }
@@ -436,6 +444,13 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
         format!("{} → {}", short(&text(before)), short(&text(after)))
     };
     format!("{shown}: {}", short(&change))
+}
+
+/// Host and port of an HTTP address.
+fn place_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    place.rsplit_once('@').map_or(place, |(_, place)| place)
 }
 
 /// Which of a list came, went, or are no longer what they were, by name; `None` if the key is that of one of them.

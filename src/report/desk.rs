@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     task::{AbortHandle, JoinSet},
     time::{Instant, timeout},
 };
@@ -108,13 +108,26 @@ pub struct Desk {
     inner: Mutex<Inner>,
     /// So long somebody may be away before their question is given up.
     patience: Duration,
-    exports: Arc<Semaphore>,
+    /// Who writes a table as a file.
+    exporting: Arc<Mutex<Vec<AdminId>>>,
+}
+
+/// A turn at writing a table as a file; it ends with it.
+#[derive(Debug)]
+pub struct Turn {
+    who: AdminId,
+    exporting: Arc<Mutex<Vec<AdminId>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.exporting.lock().unwrap_or_else(PoisonError::into_inner).retain(|who| *who != self.who);
+    }
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        let exports = Arc::new(Semaphore::new(EXPORTS));
-        Self { inner: Mutex::default(), patience: PATIENCE, exports }
+        Self { inner: Mutex::default(), patience: PATIENCE, exporting: Arc::default() }
     }
 }
 
@@ -196,9 +209,14 @@ impl Desk {
         Some((answer, progress, true))
     }
 
-    /// A turn at writing a table as a file; `None` while others have all of them.
-    pub fn export(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.exports).try_acquire_owned().ok()
+    /// A turn at writing a table as a file; `None` while others have all of them, or they one.
+    pub fn export(&self, who: &AdminId) -> Option<Turn> {
+        let mut exporting = self.exporting.lock().unwrap_or_else(PoisonError::into_inner);
+        if exporting.contains(who) || exporting.len() >= EXPORTS {
+            return None;
+        }
+        exporting.push(who.clone());
+        Some(Turn { who: who.clone(), exporting: Arc::clone(&self.exporting) })
     }
 
     /// Gives up what somebody asked, and forgets what was answered: it is otherwise now.
@@ -225,6 +243,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::account::{AccountKey, DomainName, ObjectGuid};
 
     /// Longer than a test may take.
     const LONG: Duration = Duration::from_secs(600);
@@ -243,6 +262,23 @@ mod tests {
             }
         };
         desk.ask(question(what), wait, work).await.unwrap()
+    }
+
+    #[test]
+    fn nobody_has_two_turns_at_exporting() {
+        let account = |number| {
+            AdminId::Account(AccountKey {
+                domain: DomainName::new("corp.example"),
+                guid: ObjectGuid::from_bytes([number; 16]),
+            })
+        };
+        let desk = Desk::default();
+        let first = desk.export(&account(1));
+        assert!(first.is_some() && desk.export(&account(1)).is_none());
+        let second = desk.export(&account(2));
+        assert!(second.is_some() && desk.export(&account(3)).is_none());
+        drop(first);
+        assert!(desk.export(&account(3)).is_some());
     }
 
     #[tokio::test]

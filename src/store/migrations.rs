@@ -116,6 +116,12 @@ mod tests {
         store::engine::{Options, SledEngine},
     };
 
+    #[test]
+    fn an_event_that_older_programs_do_not_know_raises_the_form() {
+        // They would take its word in the audit log for damage, instead of saying that the store is a newer one.
+        assert_eq!((crate::domain::audit::Action::ALL.len(), PRESENT), (18, 2));
+    }
+
     fn engine(folder: &tempfile::TempDir) -> Arc<dyn Engine> {
         let options = Options { cache: 1 << 20, reserve: 0, least_free: 0 };
         Arc::new(SledEngine::open(folder.path(), &options).unwrap())

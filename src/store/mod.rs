@@ -113,7 +113,11 @@ impl Store {
         let last = engine.scan(from, to, Direction::Backward, 1).await?;
         let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
         let log = audit::Index::open(engine.as_ref()).await?;
-        let users = users::Index::open(engine.as_ref()).await?;
+        let users = match users::Index::open(engine.as_ref()).await {
+            // It can be made anew, and is when it is needed.
+            Err(Error::Damaged(_)) => users::Index::unread(),
+            result => result?,
+        };
         // From somewhere else at each start: a mark of the run before must not be taken for one of this.
         let mut first_mark = [0; 8];
         aws_lc_rs::rand::fill(&mut first_mark).map_err(|_| Error::Unavailable("no random numbers".into()))?;

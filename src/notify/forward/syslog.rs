@@ -150,7 +150,7 @@ enum End {
 /// How it has ended, if it has. The other side never says anything; what it does say is passed over.
 async fn end_of(stream: &mut Box<dyn Stream>) -> Option<End> {
     let mut bytes = [0; 256];
-    loop {
+    for _ in 0..64 {
         match timeout(Duration::from_millis(1), stream.read(&mut bytes)).await {
             Err(_) => return None,
             Ok(Ok(1..)) => {}
@@ -160,6 +160,8 @@ async fn end_of(stream: &mut Box<dyn Stream>) -> Option<End> {
             Ok(Err(_)) => return Some(End::Broken),
         }
     }
+    // That is no syslog server.
+    Some(End::Broken)
 }
 
 /// An event as a message.

@@ -106,6 +106,8 @@ impl Store {
     /// Finds out which blocks there are, if that is in doubt.
     async fn settle_blocks(&self) -> Result<(), Error> {
         if self.log.is_doubtful.load(Ordering::Relaxed) {
+            // Answered after all that was left in the queue.
+            let _ = self.engine.commit(Batch::new().expect_absent(vec![Space::AuditHeaders.letter()])).await;
             let found = Index::open(self.engine.as_ref()).await?;
             self.log.set(found.now().to_vec());
             self.log.is_doubtful.store(false, Ordering::Relaxed);
@@ -115,7 +117,9 @@ impl Store {
 
     /// The events that are in no block, in their order, as records.
     pub(super) async fn latest_records(&self) -> Result<(Headers, Vec<(u64, Vec<u8>)>), Error> {
-        let mut from = Bound::Included(record::numbered_key(Space::Audit, packed(&self.log.now()) + 1));
+        // Records whose time is over may be there still.
+        let first = self.first_event().await?.max(packed(&self.log.now()) + 1);
+        let mut from = Bound::Included(record::numbered_key(Space::Audit, first));
         let (_, to) = record::space_bounds(Space::Audit);
         let mut records = Vec::new();
         loop {
@@ -141,7 +145,7 @@ impl Store {
         let headers = self.log.now();
         let first = match headers.last() {
             Some(last) => last.last() + 1,
-            None => self.log_start().await?.map_or(1, |start| start.number),
+            None => self.first_event().await?,
         };
         self.remove_before(first).await?;
         let end = self.head().await?.map_or(0, |head| head.number);

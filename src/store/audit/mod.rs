@@ -230,8 +230,24 @@ impl Store {
     }
 
     /// Goes along the whole chain. `noted` is an end of it that was noted elsewhere: all up to there must be there still.
-    /// It can be done while events are written; `progress` is told how far it has come.
+    /// It can be done while events are written and dropped; `progress` is told how far it has come.
     pub async fn verify_log(
+        &self,
+        key: &Key,
+        noted: Option<Head>,
+        progress: Progress<'_>,
+    ) -> Result<Verified, Error> {
+        loop {
+            let first = self.first_event().await?;
+            let found = self.walk_log(key, noted, progress).await?;
+            // What was dropped meanwhile is not missing. Nobody else moves the start: it is sealed.
+            if matches!(found, Verified::Whole(_)) || self.first_event().await? == first {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn walk_log(
         &self,
         key: &Key,
         noted: Option<Head>,

@@ -38,11 +38,16 @@ pub struct Index {
     headers: RwLock<Headers>,
     /// Held by the one who changes them.
     turn: Mutex<()>,
-    /// Whether something was written, or not, nobody knows.
+    /// Whether something may have been written that is not in these headers.
     is_doubtful: AtomicBool,
 }
 
 impl Index {
+    /// One that has yet to be read.
+    pub fn unread() -> Self {
+        Self { is_doubtful: AtomicBool::new(true), ..Self::default() }
+    }
+
     /// Reads all headers.
     pub async fn open(engine: &dyn Engine) -> Result<Self, Error> {
         let (mut from, to) = record::space_bounds(Space::UserHeaders);
@@ -92,13 +97,46 @@ pub fn mark_of(key: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Store {
-    /// Brings the index of those who enrolled up to date.
+    /// Brings the index of those who enrolled up to date. If it can't be read it is made anew: all that is in it is kept
+    /// elsewhere.
     pub async fn index_users(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(), Error> {
         let _turn = self.users.turn.lock().await;
-        if self.users.is_doubtful.load(Ordering::Relaxed) {
+        match self.bring_up_to_date(progress).await {
+            Err(Error::Damaged(why)) => {
+                tracing::error!(why, "the index of those who enrolled can't be read; it is made anew");
+                self.forget_index().await?;
+                self.bring_up_to_date(progress).await
+            }
+            result => result,
+        }
+    }
+
+    /// Removes the index.
+    async fn forget_index(&self) -> Result<(), Error> {
+        self.engine.commit(Batch::new().remove(UsersIndexed::key(&()))).await?;
+        for space in [Space::UserHeaders, Space::UserBodies] {
+            let (from, to) = record::space_bounds(space);
+            loop {
+                let rows = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
+                if rows.is_empty() {
+                    break;
+                }
+                let batch = rows.into_iter().fold(Batch::new(), |batch, (key, _)| batch.remove(key));
+                self.engine.commit(batch).await?;
+            }
+        }
+        self.users.set(Vec::new());
+        Ok(())
+    }
+
+    async fn bring_up_to_date(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(), Error> {
+        // Whoever waits for this may go away in the middle of it, and what they wrote is written all the same: only when
+        // it comes to its end it is certain what there is.
+        if self.users.is_doubtful.swap(true, Ordering::Relaxed) {
+            // Answered after all that was left in the queue.
+            let _ = self.engine.commit(Batch::new().expect_absent(vec![Space::UserMarks.letter()])).await;
             let found = Index::open(self.engine.as_ref()).await?;
             self.users.set(found.now().to_vec());
-            self.users.is_doubtful.store(false, Ordering::Relaxed);
         }
         if self.find::<UsersIndexed>(&()).await?.is_none() {
             self.index_all(progress).await?;
@@ -107,7 +145,10 @@ impl Store {
         let mut tries = 0;
         loop {
             let marks = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
-            let Some((last, _)) = marks.last() else { return Ok(()) };
+            let Some((last, _)) = marks.last() else {
+                self.users.is_doubtful.store(false, Ordering::Relaxed);
+                return Ok(());
+            };
             match self.take_marks(&marks).await {
                 // Someone of them was changed meanwhile.
                 Err(Error::Conflict) if tries < TRIES => {
@@ -220,10 +261,7 @@ impl Store {
         match self.engine.commit(batch).await {
             Ok(()) => {}
             Err(engine::Error::Conflict) => return Err(Error::Conflict),
-            Err(error) => {
-                self.users.is_doubtful.store(true, Ordering::Relaxed);
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
         let mut all = headers.to_vec();
         all.splice(at..(at + 1).min(headers.len()), made.into_iter().map(|(header, _)| Arc::new(header)));

@@ -169,3 +169,51 @@ async fn enrollments_that_are_older_than_the_index_are_in_it_even_if_making_it_w
         assert_eq!(compare(&again, &numbers, "", UserColumn::User, false).await, 900, "{left} left");
     }
 }
+
+#[tokio::test]
+async fn whoever_goes_away_in_the_middle_leaves_the_index_as_it_is_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_engine, store) = open(folder.path()).await;
+    let mut numbers = Vec::new();
+    for round in 0..40 {
+        let some = round * 20..(round + 1) * 20;
+        enroll(&store, some.clone()).await;
+        numbers.extend(some);
+        // Given up after so many steps of it.
+        let nothing = |_, _| {};
+        let mut under_way = Box::pin(store.index_users(&nothing));
+        for _ in 0..round {
+            let step = std::time::Duration::from_micros(200);
+            if tokio::time::timeout(step, &mut under_way).await.is_ok() {
+                break;
+            }
+        }
+        drop(under_way);
+    }
+    assert_eq!(compare(&store, &numbers, "", UserColumn::User, false).await, 800);
+    let some = numbers.iter().copied().filter(|number| number % 7 == 0).collect::<Vec<_>>();
+    for number in some {
+        let found = store.find::<Enrollment>(&account(number)).await.unwrap().unwrap();
+        store.batch().remove(&account(number), &found).commit().await.unwrap();
+    }
+    numbers.retain(|number| number % 7 != 0);
+    assert_eq!(compare(&store, &numbers, "", UserColumn::User, false).await, numbers.len());
+}
+
+#[tokio::test]
+async fn an_index_that_can_t_be_read_is_made_anew_and_keeps_nobody_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, store) = open(folder.path()).await;
+    let numbers: Vec<_> = (0..600).collect();
+    enroll(&store, numbers.iter().copied()).await;
+    store.index_users(&|_, _| {}).await.unwrap();
+    let first = store.users.now()[1].first.clone();
+    let body = [&index::body_prefix(&first)[..], &[0]].concat();
+    for broken in [index::header_key(&first), body] {
+        engine.commit(crate::store::engine::Batch::new().put(broken, b"?".to_vec())).await.unwrap();
+        let again = Store::open(Arc::clone(&engine)).await.unwrap();
+        // Someone in that block is written.
+        enroll(&again, 0..600).await;
+        assert_eq!(compare(&again, &numbers, "", UserColumn::User, false).await, 600);
+    }
+}

@@ -19,14 +19,14 @@ use crate::{
         filter::Column as _,
         refusal::{Refusal, Service},
     },
-    flows::{self, Error, Services},
+    flows::{Error, Services},
     report::{
         export::{self, Format},
         rows,
     },
     store::Store,
     web::{
-        admin::{Page, Seat, redirect},
+        admin::{Page, Seat, limited, redirect},
         form::Form,
     },
 };
@@ -75,7 +75,11 @@ fn event<T: Table>(seat: &Seat<'_>, view: &View<T>, format: Format) -> Event {
         user: String::new(),
         domain: String::new(),
         action: Action::Export,
-        detail: format!("{} {}: {}", T::KEY, format.as_str(), view.filter).trim_end().into(),
+        detail: format!("{} {}: {}", T::KEY, format.as_str(), view.filter)
+            .trim_end()
+            .chars()
+            .take(300)
+            .collect(),
         source_ip: editor.address,
         source_user: Some(editor.name),
         account: None,
@@ -91,13 +95,20 @@ impl<T: Table> Page for ExportPage<T> {
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
         let site = seat.site;
+        // Each is an event.
+        if let Some(response) = limited(site, seat.language, seat.address) {
+            return Ok(response);
+        }
         let format = seat.request.raw_path_param("format").and_then(Format::named);
         let format = format.ok_or(Error::Refused(Refusal::NotFound))?;
         let (view, wrong) = View::<T>::read(&Asked::of(seat.request));
         if wrong.is_some() {
             return Err(Error::Refused(Refusal::NotFound));
         }
-        let turn = site.desk.export().ok_or_else(|| Error::Unavailable(Service::Busy, "exports".into()))?;
+        let turn = site
+            .desk
+            .export(&seat.admin.who)
+            .ok_or_else(|| Error::Unavailable(Service::Busy, "exports".into()))?;
         let words = words_of(&seat);
         let now = site.services.clock.now();
         let table = export::Table {
@@ -108,7 +119,8 @@ impl<T: Table> Page for ExportPage<T> {
             yes: words.text("admin.look.yes", &[]),
             no: words.text("admin.look.no", &[]),
         };
-        flows::note(&site.services, event(&seat, &view, format), None).await;
+        // What can't be written down is not handed out.
+        site.services.store.batch().event(&event(&seat, &view, format)).commit().await?;
         let source = T::source(Kept(Arc::clone(&site.services)));
         let found = rows::rows(source, view.first().search(now), view.columns.clone());
         let chunks = export::begin(table, format, found).await?;

@@ -114,6 +114,9 @@ pub(super) async fn take<T: Table>(
         Ok(name) => name,
         Err(problem) => return Ok(Taken::Wrong { key: format!("invalid.{}", problem.code()), name: shown }),
     };
+    if view.first().is_too_long() {
+        return Ok(Taken::Wrong { key: "admin.wrong.too_long".into(), name: shown });
+    }
     let kept = SavedView { name, query: view.first().query(&[]), by: editor.name.clone() };
     if saved_views::keep(services, &editor, &key, kept).await? {
         return Ok(Taken::Done);
