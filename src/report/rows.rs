@@ -1,4 +1,4 @@
-//! Rows of the console's tables, page by page, for [`export`](super::export).
+//! Rows of the console's tables, page by page, for [`export`].
 
 use std::borrow::Borrow;
 
