@@ -118,6 +118,25 @@ impl<C: Column> Filter<C> {
         }
     }
 
+    /// Whether some of many rows may pass, and whether some may not, given the same of their cells.
+    pub fn may(&self, cells: &impl Fn(C, &Test) -> (bool, bool)) -> (bool, bool) {
+        match self {
+            Self::All(parts) => parts.iter().fold((true, false), |(passes, fails), part| {
+                let may = part.may(cells);
+                (passes && may.0, fails || may.1)
+            }),
+            Self::Any(parts) => parts.iter().fold((false, true), |(passes, fails), part| {
+                let may = part.may(cells);
+                (passes || may.0, fails && may.1)
+            }),
+            Self::Not(part) => {
+                let (passes, fails) = part.may(cells);
+                (fails, passes)
+            }
+            Self::Is(column, test) => cells(*column, test),
+        }
+    }
+
     /// Whether a row passes, given how one of its cells does.
     pub fn passes(&self, cell: &mut impl FnMut(C, &Test) -> bool) -> bool {
         match self {

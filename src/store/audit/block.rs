@@ -114,39 +114,27 @@ impl Header {
         }
     }
 
-    /// Whether some of its events may pass, and whether some may not.
-    fn may(&self, filter: &Filter<EventColumn>) -> (bool, bool) {
-        match filter {
-            Filter::All(parts) => parts.iter().fold((true, false), |(passes, fails), part| {
-                let may = self.may(part);
-                (passes && may.0, fails || may.1)
-            }),
-            Filter::Any(parts) => parts.iter().fold((false, true), |(passes, fails), part| {
-                let may = self.may(part);
-                (passes || may.0, fails && may.1)
-            }),
-            Filter::Not(part) => {
-                let (passes, fails) = self.may(part);
-                (fails, passes)
-            }
-            Filter::Is(EventColumn::At, test) => within(test, self.earliest, self.latest),
-            Filter::Is(column, test) if COUNTED.contains(column) => {
-                let mut passing =
-                    self.alike.iter().map(|(alike, _)| test.passes_text(self.word(alike, *column)));
-                let first = passing.next().unwrap_or_default();
-                if passing.all(|it| it == first) { (first, !first) } else { (true, true) }
-            }
-            Filter::Is(column, test) if FOUND.contains(column) => {
-                let has = |word: &str| self.names.has(named(*column, word));
-                let may_pass = match test {
-                    Test::Like(pattern) => pattern.only().is_none_or(has),
-                    Test::In(words) => words.iter().any(|word| has(&word.to_lowercase())),
-                    _ => true,
-                };
-                (may_pass, true)
-            }
-            Filter::Is(..) => (true, true),
+    /// Whether cells of a column of its may pass, and whether some may not.
+    fn cells_may(&self, column: EventColumn, test: &Test) -> (bool, bool) {
+        if column == EventColumn::At {
+            return within(test, self.earliest, self.latest);
         }
+        if COUNTED.contains(&column) {
+            let mut passing = self.alike.iter().map(|(alike, _)| test.passes_text(self.word(alike, column)));
+            let first = passing.next().unwrap_or_default();
+            return if passing.all(|it| it == first) { (first, !first) } else { (true, true) };
+        }
+        let has = |word: &str| self.names.has(named(column, word));
+        let may_pass = match test {
+            Test::Like(pattern) if FOUND.contains(&column) => pattern.only().is_none_or(has),
+            Test::In(words) if FOUND.contains(&column) => words.iter().any(|word| has(&word.to_lowercase())),
+            _ => true,
+        };
+        (may_pass, true)
+    }
+
+    fn may(&self, filter: &Filter<EventColumn>) -> (bool, bool) {
+        filter.may(&|column, test| self.cells_may(column, test))
     }
 
     /// Whether some of its events may pass.

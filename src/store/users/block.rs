@@ -62,40 +62,26 @@ impl Header {
         &self.bounds[place(column)]
     }
 
-    /// Whether some of them may pass, and whether some may not.
-    fn may(&self, filter: &Filter<UserColumn>) -> (bool, bool) {
-        match filter {
-            Filter::All(parts) => parts.iter().fold((true, false), |(passes, fails), part| {
-                let may = self.may(part);
-                (passes && may.0, fails || may.1)
-            }),
-            Filter::Any(parts) => parts.iter().fold((false, true), |(passes, fails), part| {
-                let may = self.may(part);
-                (passes || may.0, fails && may.1)
-            }),
-            Filter::Not(part) => {
-                let (passes, fails) = self.may(part);
-                (fails, passes)
-            }
-            Filter::Is(column, test) => {
-                let (least, greatest) = self.bounds(*column);
-                if least == greatest {
-                    let passes = least.passes(test);
-                    return (passes, !passes);
-                }
-                let has = |word: &str| self.names.has(Bloom::hash(column.key(), word));
-                let may_pass = match test {
-                    Test::Before(_) => *least == Cell::Empty || least.passes(test),
-                    Test::From(_) => greatest.passes(test),
-                    Test::Like(pattern) if FOUND.contains(column) => pattern.only().is_none_or(has),
-                    Test::In(words) if FOUND.contains(column) => {
-                        words.iter().any(|word| has(&word.to_lowercase()))
-                    }
-                    _ => true,
-                };
-                (may_pass, true)
-            }
+    /// Whether cells of a column of theirs may pass, and whether some may not.
+    fn cells_may(&self, column: UserColumn, test: &Test) -> (bool, bool) {
+        let (least, greatest) = self.bounds(column);
+        if least == greatest {
+            let passes = least.passes(test);
+            return (passes, !passes);
         }
+        let has = |word: &str| self.names.has(Bloom::hash(column.key(), word));
+        let may_pass = match test {
+            Test::Before(_) => *least == Cell::Empty || least.passes(test),
+            Test::From(_) => greatest.passes(test),
+            Test::Like(pattern) if FOUND.contains(&column) => pattern.only().is_none_or(has),
+            Test::In(words) if FOUND.contains(&column) => words.iter().any(|word| has(&word.to_lowercase())),
+            _ => true,
+        };
+        (may_pass, true)
+    }
+
+    fn may(&self, filter: &Filter<UserColumn>) -> (bool, bool) {
+        filter.may(&|column, test| self.cells_may(column, test))
     }
 
     /// Whether some of them may pass.
