@@ -1,6 +1,6 @@
 //! The audit log as it lies on the disk, looked at from the console.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use regain::{
     app,
@@ -49,6 +49,38 @@ async fn a_log_that_was_cut_is_noticed_on_the_console_and_at_the_next_start() {
     fs::write(server.file("audit.head"), &later).unwrap();
     server.restart().await;
     assert!(server.log().contains("events were taken out"), "{}", server.log());
+}
+
+/// Exports events into `events.jsonl`.
+async fn exports(server: &Server, more: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+    command.args(["export", "events", "--config"]).arg(server.file("config.toml"));
+    command.arg("--output").arg(server.file("events.jsonl")).args(more).env_clear();
+    let (status, text) = finish(command).await;
+    (status.success(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_exported_from_the_console_into_a_file_of_its_owner_s() {
+    let mut server = Server::with(&[Domain::shared()], QUICK).await;
+    let file = server.file("events.jsonl");
+    let (done, text) = exports(&server, &[]).await;
+    assert!(!done && text.contains("in use by another process") && !file.exists(), "{text}");
+    server.terminate().await;
+    for (wrong, told) in [
+        (["--filter", "nobody like x"], "no column \"nobody\""),
+        (["--columns", "at,nothing"], "no column \"nothing\""),
+        (["--format", "pdf"], "expected csv"),
+    ] {
+        let (done, text) = exports(&server, &wrong).await;
+        assert!(!done && text.contains(told) && !file.exists(), "{text}");
+    }
+    // It may be another day by now.
+    let some = ["--filter", "event in start and at within last_7_days", "--columns", "event,source"];
+    let (done, text) = exports(&server, &some).await;
+    assert!(done && text.contains("1 rows were written"), "{text}");
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), r#"{"event":"start","source":"program"}"#);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 /// Writes so many events of that day into the log of a server that is stopped.
