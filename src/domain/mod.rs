@@ -12,6 +12,7 @@ pub mod caps;
 pub mod clock;
 pub mod code;
 pub mod contact;
+pub mod coverage;
 pub mod enrollment;
 pub mod field;
 pub mod filter;

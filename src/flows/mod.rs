@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod change;
 pub mod change_settings;
 pub mod code;
+pub mod coverage;
 mod dispatch;
 pub mod enroll;
 pub mod enrolled;
@@ -26,6 +27,7 @@ pub mod prove;
 pub mod purge;
 pub mod remind;
 pub mod reset;
+pub mod rounds;
 pub mod saved_views;
 pub mod session;
 pub mod set_up;
@@ -108,7 +110,9 @@ pub struct Services {
     /// Where an import of enrollments is worked at.
     pub import: import::Desk,
     /// How far looking for accounts that are gone is.
-    pub purge: purge::Desk,
+    pub purge: rounds::Desk,
+    /// How far counting who has enrolled is.
+    pub coverage: rounds::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }

@@ -6,18 +6,12 @@
 //! missed for long enough. A round that is broken off begins anew: what it would take too much for granted by going on is
 //! how many are missed of all.
 
-use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Services, note};
+use super::{
+    Error, Services, note,
+    rounds::{UnderWay, pause, require_sound, unavailable},
+};
 use crate::{
     directory::{Directory, MOST_ASKED},
     domain::{
@@ -32,60 +26,8 @@ use crate::{
     store::{self, Found, around_domain, owner},
 };
 
-/// So long the directory is left alone between two questions.
-const PAUSE: Duration = Duration::from_millis(250);
 /// Marks that are written at a time.
 const TOGETHER: usize = 50;
-
-/// Where it is seen how far it is, and where it is asked for.
-#[derive(Default)]
-pub struct Desk {
-    progress: Mutex<Option<Progress>>,
-    is_awaited: AtomicBool,
-    asked: Notify,
-}
-
-/// How far it is.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Progress {
-    /// The domain that is looked at.
-    pub domain: String,
-    /// Enrollments of it that were looked at.
-    pub looked_at: usize,
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Option<Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How far it is, if it is under way.
-    pub fn progress(&self) -> Option<Progress> {
-        self.lock().clone()
-    }
-
-    /// Asks for a round now. One that is under way is the one that is asked for.
-    pub fn ask(&self) {
-        if self.progress().is_none() {
-            self.is_awaited.store(true, Ordering::Relaxed);
-            self.asked.notify_one();
-        }
-    }
-
-    /// Whether one was asked for that has not begun yet.
-    pub fn is_awaited(&self) -> bool {
-        self.is_awaited.load(Ordering::Relaxed)
-    }
-
-    /// Waits until one is asked for.
-    pub async fn is_asked(&self) {
-        self.asked.notified().await;
-    }
-
-    fn is_at(&self, domain: &DomainName, looked_at: usize) {
-        *self.lock() = Some(Progress { domain: domain.to_string(), looked_at });
-    }
-}
 
 /// The last round.
 pub async fn last(services: &Services) -> Result<Option<Report>, Error> {
@@ -94,26 +36,19 @@ pub async fn last(services: &Services) -> Result<Option<Report>, Error> {
 
 /// One round over all enrollments; none if they are kept for ever.
 pub async fn round(services: &Services, stop: &CancellationToken) -> Result<Option<Report>, Error> {
-    services.purge.is_awaited.store(false, Ordering::Relaxed);
+    let (under_way, _) = services.purge.begin();
     if services.settings.load().enroll.purge_after_days == 0 {
         return Ok(None);
     }
-    *services.purge.lock() = Some(Progress::default());
-    let report = all_domains(services, stop).await;
-    *services.purge.lock() = None;
-    report.map(Some)
-}
-
-async fn all_domains(services: &Services, stop: &CancellationToken) -> Result<Report, Error> {
     let mut report = Report::begun(services.now());
     keep(services, &report).await?;
     for domain in enrolled_domains(services).await? {
-        let of_domain = one_domain(services, &domain, stop).await;
+        let of_domain = one_domain(services, &domain, &under_way, stop).await;
         report.domains.push(of_domain);
     }
     report.ended = Some(services.now()).filter(|_| !stop.is_cancelled());
     keep(services, &report).await?;
-    Ok(report)
+    Ok(Some(report))
 }
 
 async fn keep(services: &Services, report: &Report) -> Result<(), Error> {
@@ -137,10 +72,15 @@ async fn enrolled_domains(services: &Services) -> Result<Vec<DomainName>, Error>
     }
 }
 
-async fn one_domain(services: &Services, domain: &DomainName, stop: &CancellationToken) -> OfDomain {
+async fn one_domain(
+    services: &Services,
+    domain: &DomainName,
+    under_way: &UnderWay<'_>,
+    stop: &CancellationToken,
+) -> OfDomain {
     let mut report =
         OfDomain { domain: domain.to_string(), looked_at: 0, missing: 0, purged: 0, skipped: None };
-    report.skipped = match look(services, domain, stop, &mut report).await {
+    report.skipped = match look(services, domain, (under_way, stop), &mut report).await {
         Ok(skipped) => skipped,
         Err(error) => {
             tracing::warn!(%error, %domain, "looking for accounts that are gone was broken off");
@@ -169,14 +109,12 @@ async fn one_domain(services: &Services, domain: &DomainName, stop: &Cancellatio
 async fn look(
     services: &Services,
     domain: &DomainName,
-    stop: &CancellationToken,
+    (under_way, stop): (&UnderWay<'_>, &CancellationToken),
     report: &mut OfDomain,
 ) -> Result<Option<Skipped>, Error> {
-    services.purge.is_at(domain, 0);
+    under_way.is_at(domain, 0);
     let Ok(directory) = services.directory(domain) else { return Ok(Some(Skipped::NotConfigured)) };
-    if !is_sound(directory.as_ref()).await {
-        return Ok(Some(Skipped::Unavailable));
-    }
+    require_sound(directory.as_ref()).await?;
     let mut missing = Vec::new();
     let (mut after, _) = around_domain::<Enrollment>(domain);
     loop {
@@ -190,19 +128,17 @@ async fn look(
         report.looked_at += guids.len();
         missing.extend(guids.iter().filter(|guid| !existing.contains(guid)));
         report.missing = missing.len();
-        services.purge.is_at(domain, report.looked_at);
+        under_way.is_at(domain, report.looked_at);
         let Some((last, _)) = page.last().filter(|_| guids.len() == page.len()) else { break };
         after = last.clone();
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+        if !pause(stop).await {
             return Ok(Some(Skipped::Stopped));
         }
     }
     if is_suspicious(report.missing, report.looked_at) {
         return Ok(Some(Skipped::Suspicious));
     }
-    if !is_sound(directory.as_ref()).await {
-        return Ok(Some(Skipped::Unavailable));
-    }
+    require_sound(directory.as_ref()).await?;
     missing.sort_unstable();
     forget_found(services, domain, &missing).await?;
     for few in missing.chunks(TOGETHER) {
@@ -212,23 +148,6 @@ async fn look(
         report.purged += take(services, directory.as_ref(), few).await?;
     }
     Ok(None)
-}
-
-async fn is_sound(directory: &dyn Directory) -> bool {
-    match directory.probe().await {
-        Ok(()) => true,
-        Err(error) => {
-            let domain = &directory.domain().name;
-            tracing::warn!(%error, %domain, "accounts that are gone are not looked for");
-            false
-        }
-    }
-}
-
-/// Whatever went wrong there, the directory has not said who is gone.
-#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-fn unavailable(error: crate::directory::Error) -> Error {
-    Error::Unavailable(Service::Directory, error.to_string())
 }
 
 /// Takes the marks off accounts that are no longer missed, or of which nothing is kept any more.

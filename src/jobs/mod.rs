@@ -1,13 +1,13 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
 //! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed, sent on, and verified. What
-//! is yet to be told is sent, and people are reminded.
+//! is yet to be told is sent, and people are reminded. Once a day it is looked who is gone, and counted who has enrolled.
 
 mod answers;
+mod daily;
 mod forward;
 mod import;
 mod log;
 mod outbox;
-mod purge;
 mod reminders;
 mod verify;
 
@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+use self::daily::Daily;
 use crate::{
     domain::{
         admin::{AdminSession, Invitation},
@@ -45,7 +46,8 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         reminders::run(&services, &shutdown),
         log::run(&services, &shutdown),
         Box::pin(forward::run(&services, &shutdown)),
-        purge::run(&services, &shutdown),
+        Box::pin(daily::run(Daily::Purge, &services, &shutdown)),
+        Box::pin(daily::run(Daily::Coverage, &services, &shutdown)),
         Box::pin(verify::run(&services, &shutdown)),
         rounds(&services, &shutdown)
     );

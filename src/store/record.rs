@@ -11,6 +11,7 @@ use crate::domain::{
     api_token::ApiToken,
     caps::Sent,
     clock::Timestamp,
+    coverage::Coverage,
     enrollment::Enrollment,
     flow::Flow,
     flow::Kind,
@@ -318,6 +319,14 @@ impl Kept for purge::Report {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'p']
+    }
+}
+
+impl Kept for Coverage {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'n']
     }
 }
 

@@ -61,6 +61,14 @@ async fn the_console_is_used_with_the_keyboard_without_script_and_live() {
     server.visitor().resets(&people[0].name, "CORP", "A-Fresh-0ne!").await.is_finished("reset");
     let browser = Browser::open().await;
     let key = sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    // Everybody in the directory is looked at: three of those who may have enrolled.
+    browser.goto(&server.url("/admin/coverage")).await.unwrap();
+    browser.follow(".panel-page .button").await;
+    tells(&browser, "tbody", "corp.example").await;
+    assert_eq!(browser.says("tbody td:nth-of-type(2)").await, "3");
+    browser.photograph("console-coverage").await;
+    browser.goto(&server.url("/admin")).await.unwrap();
+    tells(&browser, ".figures", "3 of ").await;
     browser.photograph("console-overview").await;
     browser.goto(&server.url("/admin/events")).await.unwrap();
     is_titled(&browser, "Events").await;

@@ -16,6 +16,7 @@ mod bad_input;
 mod codes;
 mod console;
 mod contract;
+mod coverage;
 mod directory_lockout;
 mod exports;
 mod flows;

@@ -6,12 +6,14 @@ mod access;
 mod add_domain;
 mod chart;
 mod control;
+mod coverage;
 mod domains;
 mod https;
 mod import;
 mod overview;
 mod proof;
 mod purge;
+mod round;
 mod settings;
 mod sign_in;
 mod table;
@@ -65,12 +67,13 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 26] = [
+const ROUTES: [(&str, Answers); 27] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/api", Answers::Guarded(|| Box::new(tokens::Tokens))),
+    ("/admin/coverage", Answers::Guarded(|| Box::new(coverage::Coverage))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),
     ("/admin/events", Answers::Guarded(|| Box::new(TablePage::<Events>::new()))),

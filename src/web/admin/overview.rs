@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
-use super::{Page, Panel, Seat, chart, control::label, draw, https, redirect, settings};
+use super::{
+    Page, Panel, Seat, chart, control::label, coverage::CountWords, draw, https, redirect, settings,
+};
 use crate::{
     domain::{admin::Role, message::Channel},
     flows::{
-        Error,
+        Error, coverage,
         forward::{Far, Way},
     },
     settings::Kind as _,
@@ -32,6 +34,8 @@ struct OverviewContext<'a> {
     steps: Vec<SetUp>,
     /// What people did; `None` while it is counted.
     chart: Option<chart::Chart>,
+    /// How many have enrolled; `None` as long as it was not counted.
+    coverage: Option<CountWords>,
 }
 
 /// A thing to set up: it can be left and gone on with, in any order.
@@ -123,8 +127,9 @@ impl Page for Overview {
         }
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let chart = chart::draw(&seat).await?;
-        let context =
-            OverviewContext { page, panel: Panel::new(&seat, ""), facts, steps: steps(&seat), chart };
+        let coverage = coverage::last(&site.services).await?.total().map(CountWords::from);
+        let (panel, steps) = (Panel::new(&seat, ""), steps(&seat));
+        let context = OverviewContext { page, panel, facts, steps, chart, coverage };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
     }
 

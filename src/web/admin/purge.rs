@@ -4,7 +4,11 @@ use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
-use super::{Page, Panel, Seat, draw, minute, redirect, settings};
+use super::{
+    Page, Panel, Seat, draw, minute, redirect,
+    round::{Round, is_asked_for},
+    settings,
+};
 use crate::{
     domain::{
         admin::Role,
@@ -25,6 +29,7 @@ struct Context<'a> {
     page: page::Page<'a>,
     panel: Panel,
     form: page::Form,
+    round: Round,
     purge: Words,
 }
 
@@ -32,8 +37,6 @@ struct Context<'a> {
 struct Words {
     /// After how many days; 0 never.
     days: u32,
-    is_under_way: bool,
-    progress: String,
     last: Option<LastWords>,
 }
 
@@ -70,31 +73,18 @@ impl From<Report> for LastWords {
 
 async fn draw_page(seat: &Seat<'_>, fault: Option<&str>, status: StatusCode) -> Result<Response, Error> {
     let services = &seat.site.services;
-    let text = |key: &str, values: &[(&str, &str)]| {
-        seat.site.renderer.texts().text(&seat.language.code, key, values)
-    };
     let mut form =
         page::Form::new(seat.site, seat.language, PATH.to_owned(), seat.token(PATH), &Problems::new());
     if let Some(key) = fault {
-        form.summarise(text(key, &[]));
+        form.summarise(seat.site.renderer.texts().text(&seat.language.code, key, &[]));
     }
-    let progress = services.purge.progress();
-    let is_asked = services.purge.is_awaited();
-    let words = Words {
+    let round = Round::of(seat, &services.purge, "admin.purge.progress");
+    let purge = Words {
         days: services.settings.load().enroll.purge_after_days,
-        is_under_way: progress.is_some() || is_asked,
-        progress: match progress {
-            None if is_asked => text("admin.purge.asked", &[]),
-            Some(progress) if !progress.domain.is_empty() => text(
-                "admin.purge.progress",
-                &[("domain", &progress.domain), ("count", &progress.looked_at.to_string())],
-            ),
-            _ => text("admin.purge.begins", &[]),
-        },
         last: purge::last(services).await?.map(LastWords::from),
     };
     let page = page::Page::new(seat.site, seat.language, "admin", "purge");
-    let context = Context { page, panel: Panel::new(seat, "purge"), form, purge: words };
+    let context = Context { page, panel: Panel::new(seat, "purge"), form, round, purge };
     Ok(draw(seat.site, seat.language, "admin/purge.html", context, status))
 }
 
@@ -108,13 +98,10 @@ impl Page for Purge {
         draw_page(&seat, None, StatusCode::OK).await
     }
 
-    async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
-        let is_run = form.take("action").is_ok_and(|action| action.reveal() == "run");
-        if !is_run || form.finish().is_some() {
-            let fault = Some("invalid.field_unknown");
-            return draw_page(&seat, fault, StatusCode::UNPROCESSABLE_ENTITY).await;
+    async fn take(&self, seat: Seat<'_>, form: Form) -> Result<Response, Error> {
+        if is_asked_for(form, &seat.site.services.purge) {
+            return Ok(redirect(PATH));
         }
-        seat.site.services.purge.ask();
-        Ok(redirect(PATH))
+        draw_page(&seat, Some("invalid.field_unknown"), StatusCode::UNPROCESSABLE_ENTITY).await
     }
 }
