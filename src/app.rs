@@ -95,6 +95,8 @@ pub struct App {
     /// The listener of the API alone, and the names it is called by.
     api: Option<(Listener, Vec<String>)>,
     plain: Option<Listener>,
+    /// The listener for those who watch.
+    watched: Option<Listener>,
     base_url: BaseUrl,
     data: PathBuf,
     head: PathBuf,
@@ -230,12 +232,8 @@ impl App {
         let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
             .map_err(|e| bind(&e))?;
         let api = listen_apart(config, Arc::clone(&certificates), limits.clone())?;
-        let plain = match config.redirect_addresses() {
-            addresses if addresses.is_empty() => None,
-            addresses => {
-                Some(Listener::bind(&addresses, None, limits).map_err(|e| Error::of("listen_http")(&e))?)
-            }
-        };
+        let plain = listen_plainly("listen_http", &config.redirect_addresses(), &limits)?;
+        let watched = listen_plainly("listen_metrics", &config.metrics_addresses(), &limits)?;
         let began_at = services.clock.now();
         let site = Arc::new(Site {
             services: Arc::new(services),
@@ -246,6 +244,7 @@ impl App {
             api: ApiLimits::default(),
             api_apart: api.is_some(),
             desk: report::desk::Desk::default(),
+            asked: web::Asked::default(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,
@@ -257,6 +256,7 @@ impl App {
             secure,
             api,
             plain,
+            watched,
             base_url,
             data: config.data.clone(),
             head: config.head_path(),
@@ -317,6 +317,12 @@ impl App {
                 Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
             }
         };
+        let watched = async {
+            if let Some(listener) = self.watched {
+                let routes = web::watch_routes(&self.site);
+                Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
+            }
+        };
         let pages = server::serve(
             self.secure,
             web::routes(Arc::clone(&self.site)),
@@ -327,7 +333,7 @@ impl App {
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, api, reload, links, head);
+        tokio::join!(watch, jobs, redirect, pages, api, watched, reload, links, head);
     }
 }
 
@@ -342,6 +348,14 @@ fn open_certificates(config: &Config, base_url: &BaseUrl) -> Result<Arc<Certific
         _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
     };
     Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))
+}
+
+/// A listener without TLS, if there is to be one.
+fn listen_plainly(key: &str, addresses: &[SocketAddr], limits: &Limits) -> Result<Option<Listener>, Error> {
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    Listener::bind(addresses, None, limits.clone()).map(Some).map_err(|e| Error::of(key)(&e))
 }
 
 /// The listener of the API alone, if it is to have one, and the names it is called by.

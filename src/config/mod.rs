@@ -41,6 +41,8 @@ tab! {
         listen_http: Vec<String> = vec!["[::]:80".into()], as listen_form;
         /// Where the API is listened for, apart from the pages; where they are if there are none.
         listen_api: Vec<String> = Vec::new(), as listen_form;
+        /// Where those who watch are told how everything stands, over plain HTTP.
+        listen_metrics: Vec<String> = Vec::new(), as listen_form;
         /// The file with the secret that keys the hashes; `secret.key` in the data folder if not set.
         secret_file: Option<PathBuf> = None, as form::some;
         /// The certificate.
@@ -230,6 +232,11 @@ impl Config {
     /// The addresses to listen on for the API alone.
     pub fn api_addresses(&self) -> Vec<SocketAddr> {
         self.listen_api.iter().filter_map(|address| resolve(address).ok()).collect()
+    }
+
+    /// The addresses to listen on for those who watch.
+    pub fn metrics_addresses(&self) -> Vec<SocketAddr> {
+        self.listen_metrics.iter().filter_map(|address| resolve(address).ok()).collect()
     }
 
     /// The `Host` values that are answered where the API is listened for apart, in lower case: the names under which the pages

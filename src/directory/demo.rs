@@ -524,6 +524,10 @@ impl Directory for DemoDirectory {
         })
     }
 
+    fn controllers(&self) -> Vec<(String, bool)> {
+        vec![("demo".to_owned(), true)]
+    }
+
     async fn survey(&self) -> Result<Vec<Seen>, Error> {
         Ok(Vec::new())
     }

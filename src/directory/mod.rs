@@ -70,6 +70,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Looks at connection, certificate, service account and rights, for `regain check`: one finding a line.
     async fn examine(&self) -> Vec<Finding>;
 
+    /// Its controllers, and whether each answered when it was last asked; nobody is asked for this.
+    fn controllers(&self) -> Vec<(String, bool)>;
+
     /// Which controllers there are and what certificates they show, before anybody is trusted with a password.
     async fn survey(&self) -> Result<Vec<Seen>, Error>;
 

@@ -27,6 +27,11 @@ impl HashPool {
         }
     }
 
+    /// How many wait for a place or are computed.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed) as u64
+    }
+
     /// Computes when there is a place; says "busy" at once when the queue is full.
     pub async fn run<T: Send + 'static>(
         &self,

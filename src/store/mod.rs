@@ -14,6 +14,7 @@ mod record;
 pub mod seal;
 mod sheet;
 pub mod users;
+mod written;
 
 use std::{
     ops::{Bound, Deref},
@@ -32,7 +33,10 @@ pub use record::{
 };
 use tokio::sync::Notify;
 
-use crate::domain::{audit::Event, message::Errand};
+use crate::domain::{
+    audit::{Action, Event, Outcome},
+    message::Errand,
+};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,7 @@ pub struct Store {
     next_mark: AtomicU64,
     /// Told when an errand was written.
     errands: Notify,
+    written: written::Written,
 }
 
 impl Store {
@@ -128,6 +133,7 @@ impl Store {
             next_errand: AtomicU64::new(next),
             next_mark: AtomicU64::new(u64::from_le_bytes(first_mark)),
             errands: Notify::new(),
+            written: written::Written::default(),
         })
     }
 
@@ -183,9 +189,20 @@ impl Store {
         self.errands.notified().await;
     }
 
+    /// How many events of each kind were written since the program began.
+    pub fn events_written(&self) -> impl Iterator<Item = (Action, Outcome, u64)> {
+        self.written.all()
+    }
+
     /// Begins a batch.
     pub fn batch(&self) -> Batch<'_> {
-        Batch { store: self, writes: engine::Batch::new(), fault: None, has_errand: false }
+        Batch {
+            store: self,
+            writes: engine::Batch::new(),
+            fault: None,
+            has_errand: false,
+            events: Vec::new(),
+        }
     }
 }
 
@@ -196,6 +213,7 @@ pub struct Batch<'a> {
     writes: engine::Batch,
     fault: Option<Error>,
     has_errand: bool,
+    events: Vec<(Action, Outcome)>,
 }
 
 impl Batch<'_> {
@@ -252,6 +270,7 @@ impl Batch<'_> {
     /// An event of the audit log.
     pub fn event(mut self, event: &Event) -> Self {
         self.writes = self.writes.append(audit::bytes_of(event));
+        self.events.push((event.action, event.outcome));
         self
     }
 
@@ -276,6 +295,9 @@ impl Batch<'_> {
             writes.put(mark, number.to_be_bytes().to_vec())
         });
         self.store.engine.commit(writes).await?;
+        for (action, outcome) in self.events {
+            self.store.written.add(action, outcome);
+        }
         if self.has_errand {
             self.store.errands.notify_one();
         }

@@ -247,6 +247,7 @@ impl TestApp {
             api: ApiLimits::default(),
             api_apart: false,
             desk: report::desk::Desk::default(),
+            asked: web::Asked::default(),
             certificates: self.certificates().await,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),

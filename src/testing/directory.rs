@@ -170,6 +170,11 @@ impl Directory for MoodyDirectory {
         self.write(self.demo.unlock(account)).await
     }
 
+    fn controllers(&self) -> Vec<(String, bool)> {
+        let answers = self.mood() != DirectoryMood::Unavailable;
+        self.demo.controllers().into_iter().map(|(name, _)| (name, answers)).collect()
+    }
+
     async fn survey(&self) -> Result<Vec<Seen>, Error> {
         if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.survey().await }
     }

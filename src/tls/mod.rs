@@ -153,6 +153,11 @@ impl Certificates {
         }
     }
 
+    /// When the certificate expires.
+    pub fn expires_at(&self) -> OffsetDateTime {
+        self.current.load().not_after
+    }
+
     /// Whole days until the certificate expires; negative after that.
     pub fn days_left(&self, now: OffsetDateTime) -> i64 {
         days_left(self.current.load().not_after, now)

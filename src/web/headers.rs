@@ -1,7 +1,7 @@
 //! The guard before all pages: which hosts are answered, which methods, and the headers every answer carries,
 //! errors included.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use poem::{
     Endpoint, IntoResponse as _, Request, Response, Result,
@@ -57,6 +57,15 @@ impl<E: Endpoint> Endpoint for Guard<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
+        let (path, began) = (request.uri().path().to_owned(), Instant::now());
+        let response = self.answer(request).await?;
+        self.site.asked.answered(&path, response.status(), began.elapsed());
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> Guard<E> {
+    async fn answer(&self, request: Request) -> Result<Response> {
         let site = &self.site;
         let language = super::language(site, &request).clone();
         let refuse = |refusal| problem::page(site, &language, None, &Error::Refused(refusal)).0;

@@ -12,6 +12,7 @@ mod health;
 mod language;
 mod legacy;
 pub mod limit;
+mod metrics;
 mod outbox;
 mod problem;
 pub mod server;
@@ -27,6 +28,7 @@ use poem::{
 
 pub use admin::addresses as panel_addresses;
 pub use api::{Limits as ApiLimits, operations as api_operations};
+pub use metrics::Asked;
 
 use crate::{
     domain::{
@@ -62,6 +64,8 @@ pub struct Site {
     pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
+    /// What was asked of the pages, for those who watch.
+    pub asked: Asked,
     /// When the program began to serve.
     pub began_at: Timestamp,
     /// Whether this is the demo: a notice on every page, and no HSTS for a name that is shared with others.
@@ -97,6 +101,14 @@ pub fn api_routes(site: Arc<Site>, hosts: Vec<String>) -> impl Endpoint {
     let routes = Route::new().at("/assets/:name", statics::Assets(Arc::clone(&site)));
     let routes = api::add_routes(routes, &site);
     headers::Guard { hosts, site, inner: routes.into_endpoint() }
+}
+
+/// The addresses for those who watch, for a listener of its own: whoever gets there may know how everything stands.
+pub fn watch_routes(site: &Arc<Site>) -> impl Endpoint + use<> {
+    Route::new()
+        .at("/healthz", health::Alive)
+        .at("/readyz", health::Ready(Arc::clone(site)))
+        .at("/metrics", metrics::Metrics(Arc::clone(site)))
 }
 
 /// The page of an answer that the serve loop gives without asking the routes.

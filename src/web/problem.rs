@@ -91,6 +91,7 @@ pub fn log(kind: Option<Kind>, error: &Error) -> String {
 /// The page of an error, and the reference number on it. The visitor sees no cause; the log has it, once.
 pub fn page(site: &Site, language: &Language, kind: Option<Kind>, error: &Error) -> (Response, String) {
     let reference = log(kind, error);
+    site.asked.failed(error);
     let (status, tone, seconds) = manner(error);
     let code = error.code();
     let count = match error {

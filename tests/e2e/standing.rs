@@ -398,6 +398,28 @@ async fn plain_http_only_leads_to_https() {
     assert_eq!(Page::parse("/", answer.as_bytes()).status, 400);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_ask_where_nobody_else_does() {
+    let domain = Domain::shared();
+    let mut server = Server::prepared(&[domain], "");
+    let watch = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    server.configure("listen_http = []", &format!("listen_http = []\nlisten_metrics = [\"{watch}\"]"));
+    server.restart().await;
+    server.visitor().begins("reset", "nobody", "CORP").await;
+    for (path, status, part) in [
+        ("/healthz", 200, "ok"),
+        ("/readyz", 200, "ready"),
+        ("/metrics", 200, "regain_directory_controller_up{domain=\"corp.example\""),
+        ("/reset", 404, ""),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n");
+        let answer = plainly(watch, &request).await;
+        let page = Page::parse(path, answer.as_bytes());
+        assert!(page.status == status && answer.contains(part), "{answer}");
+    }
+    assert_eq!(server.visitor().get("/metrics").await.status, 404, "not where the pages are");
+}
+
 async fn plainly(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

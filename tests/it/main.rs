@@ -23,6 +23,7 @@ mod flows;
 mod import;
 mod integrity;
 mod methods;
+mod metrics;
 mod migration;
 mod outbox;
 mod panel_access;

@@ -63,6 +63,11 @@ impl Controller {
         self.health().resting_until.is_some_and(|until| now < until)
     }
 
+    /// Whether it did not answer when it was last asked.
+    pub fn is_failing(&self) -> bool {
+        self.health().failures_in_a_row > 0
+    }
+
     /// How often it has failed: a connection opened before the last failure is not to be trusted.
     pub fn failures_ever(&self) -> u64 {
         self.health().failures_ever
@@ -141,6 +146,11 @@ impl Controllers {
             }
         }
         Ok(self.known().clone())
+    }
+
+    /// Those that are known, without asking anybody.
+    pub fn all(&self) -> Vec<Arc<Controller>> {
+        self.known().clone()
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<Arc<Controller>>> {

@@ -480,6 +480,10 @@ impl Directory for ActiveDirectory {
         self.examine_all().await
     }
 
+    fn controllers(&self) -> Vec<(String, bool)> {
+        self.network.standing()
+    }
+
     async fn survey(&self) -> Result<Vec<Seen>, Error> {
         self.survey_all().await
     }

@@ -40,6 +40,12 @@ impl Network {
         }
     }
 
+    /// The controllers that are known, and whether each answered when it was last asked.
+    pub fn standing(&self) -> Vec<(String, bool)> {
+        let known = self.controllers.all().into_iter();
+        known.map(|controller| (controller.to_string(), !controller.is_failing())).collect()
+    }
+
     /// A connection to the first controller that answers.
     pub async fn connect(&self) -> Result<Connection, Error> {
         let controllers = self.controllers().await?;
