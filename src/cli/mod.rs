@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod demo;
 mod export;
+mod health;
 mod serve;
 mod settings;
 
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check configuration, directory, rights and certificate: one line each.
     Check(ConfigArguments),
+    /// Ask the program that runs here whether it can serve, at listen_metrics: for health checks of containers.
+    Health(ConfigArguments),
     /// Look after the admin panel from the console.
     Admin(admin::AdminArguments),
     /// Look after the audit log.
@@ -92,6 +95,7 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Serve(arguments) => Box::pin(serve::run(&arguments.load()?)).await.map(|()| true),
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
+        Command::Health(arguments) => health::run(&arguments.load()?).await,
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(&arguments).await,
         Command::Export(arguments) => export::run(&arguments).await.map(|()| true),

@@ -23,6 +23,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::network;
 
+/// So long somebody who only wants to know whether all is well waits.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// A request to that address, without its body.
 pub fn request(method: &str, url: &Uri) -> Builder {
     Request::builder()
@@ -44,6 +47,13 @@ pub async fn send(
         Either::Right(secured) => exchange(secured, request).await,
     };
     answer.map_err(|error| error.to_string())
+}
+
+/// Whether what is asked for there is answered with success, within a few seconds.
+pub async fn is_well(url: &str) -> Result<bool, String> {
+    let url: Uri = url.parse().map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
+    let question = request("GET", &url).body(Full::default()).map_err(|error| error.to_string())?;
+    send(&url, None, PATIENCE, question).await.map(|status| status == StatusCode::OK)
 }
 
 /// Whether a connection to that address can be made; nothing is sent over it.

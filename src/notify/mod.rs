@@ -5,7 +5,7 @@
 mod compose;
 mod examine;
 pub mod forward;
-mod http;
+pub mod http;
 mod macros;
 mod mail;
 mod network;
