@@ -257,6 +257,12 @@ impl Config {
         base.chain(self.extra_hosts.iter().map(|host| host.to_lowercase())).collect()
     }
 
+    /// The names and addresses of this machine, without ports: that of the base URL first.
+    pub fn names(&self) -> Vec<String> {
+        let bare = |host: String| without_port(&host).trim_matches(['[', ']']).to_owned();
+        self.hosts().into_iter().map(bare).collect()
+    }
+
     /// The name servers to ask for domain controllers; none for those of the system.
     pub fn name_server_addresses(&self) -> Vec<SocketAddr> {
         self.name_servers.iter().filter_map(|text| name_server(text)).collect()

@@ -37,7 +37,7 @@ pub struct Facts {
 impl Certificates {
     /// What is in the certificate that is served.
     pub fn facts(&self) -> Result<Facts, Error> {
-        let current = self.current.load();
+        let current = self.in_use();
         let parsed = pem::parse(Path::new(""), current.leaf())?;
         Ok(Facts {
             names: self_signed::names_of(&parsed).into_iter().collect(),
@@ -54,7 +54,7 @@ impl Certificates {
 
     /// Whether the certificate will do for these hosts (with a port or without one). Blocks on the disk.
     pub fn examine(&self, hosts: &[String], now: OffsetDateTime) -> Vec<Finding> {
-        let current = self.current.load();
+        let current = self.in_use();
         let mut findings = Vec::new();
         let mut tell = |subject: &str, verdict, text: String| {
             findings.push(Finding::new(&format!("certificate{subject}"), verdict, text));
@@ -103,7 +103,7 @@ impl Certificates {
             }
         }
         if self.is_self_signed() {
-            let text = "self-signed: browsers warn of it; set https.certificate and https.key";
+            let text = "self-signed: browsers warn of it; have one issued (settings.acme), or set https.certificate and https.key";
             tell(" issuer", Verdict::Warning, text.into());
             return findings;
         }
