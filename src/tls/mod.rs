@@ -7,6 +7,7 @@ mod acme;
 mod error;
 mod examine;
 mod pem;
+mod probe;
 mod self_signed;
 
 use std::{
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 pub use error::Error;
-pub use examine::Facts;
+pub use examine::{Facts, examine_at};
 use pem::{Certificate, Stamp};
 
 use crate::{

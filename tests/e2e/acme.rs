@@ -132,6 +132,11 @@ async fn a_certificate_is_issued_and_renewed_under_a_hundred_connections_and_out
     // Nonces were stale all the time, and one order was enough.
     assert_eq!(pebble.orders(), 1, "{}", pebble.log());
 
+    let (_, told) = server.check().await;
+    assert!(told.contains("/dir: answers; a certificate is ordered for reset.corp.example"), "{told}");
+    assert!(told.contains("warn  certificate validity: 0 days left"), "{told}");
+    assert!(told.contains("FAIL  certificate for localhost: the name is not in it"), "{told}");
+
     let crowd = Crowd::gathers(&server).await;
     let second = shows(&server, |shown| is_of_pebble(shown) && *shown != first).await;
     crowd.goes_on().await;
@@ -153,6 +158,9 @@ async fn a_certificate_is_issued_and_renewed_under_a_hundred_connections_and_out
     assert!(server.log().contains("unreachable"), "{}", server.log());
     assert_eq!(server.visitor().certificate().await, second, "what is shown stays");
     assert_eq!(server.visitor().get("/healthz").await.status, 200);
+    let (well, told) = server.check().await;
+    let at = format!("FAIL  authority {}: ", pebble.directory());
+    assert!(!well && told.lines().any(|line| line.starts_with(&at) && line.contains("refused")), "{told}");
     let mut folders = vec![server.file("data")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
