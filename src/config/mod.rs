@@ -19,7 +19,7 @@ pub use base_url::BaseUrl;
 pub use sources::{Source, Sources};
 
 use crate::settings::{
-    Fault, Settings, Tab, form,
+    AcmeChallenge, Fault, Settings, Tab, form,
     layers::Fixed,
     table::{choice, sift, tab},
 };
@@ -212,6 +212,12 @@ impl Config {
         if self.settings.methods.passkeys && !self.base_url.as_ref().is_none_or(is_named) {
             let text = "true, but they need a host name in base_url, not an address";
             faults.push(Fault::new("settings.methods.passkeys", text));
+        }
+        let acme = &self.settings.acme;
+        if acme.enabled && acme.challenge == AcmeChallenge::Http01 && self.listen_http.is_empty() {
+            let text =
+                "\"http_01\" is answered where plain HTTP is listened for, and listen_http has no address";
+            faults.push(Fault::new("settings.acme.challenge", text));
         }
         if self.listen.is_empty() {
             faults.push(Fault::new("listen", "needs an address at least, such as \"[::]:443\""));

@@ -29,7 +29,8 @@ tab! {
         /// https://letsencrypt.org/repository/.
         terms_agreed: bool = false;
         /// The names in the certificate, such as "reset.corp.example". Empty: the host of base_url, and those of extra_hosts
-        /// that have a dot. The authority must find this machine under each of them.
+        /// that have a dot. The authority must find this machine under each of them; pages are answered under those of
+        /// base_url and extra_hosts only.
         names: Vec<String> = Vec::new(), as name;
         /// The e-mail address that the authority may write to about the account. Not set: none.
         contact: Option<String> = None, as form::address;

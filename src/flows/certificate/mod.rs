@@ -78,6 +78,7 @@ struct State {
     is_asked: bool,
     is_running: bool,
     is_spent: bool,
+    is_failing: bool,
     /// The last alarm in the log.
     logged: Option<Alarmed>,
 }
@@ -85,6 +86,11 @@ struct State {
 impl Desk {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one was to be had, and was not.
+    pub fn is_failing(&self) -> bool {
+        self.lock().is_failing
     }
 
     /// Asks for a try now.
@@ -216,8 +222,15 @@ pub async fn round(services: &Services) -> Result<(), Error> {
             Ok(())
         }
     };
-    let why = ordered.as_ref().err().map(ToString::to_string);
-    services.certificate.lock().store = why;
+    let is_failing = match view(services).await {
+        Ok(view) => view.is_some_and(|view| view.standing.trouble.is_some()),
+        Err(_) => true,
+    };
+    {
+        let mut state = services.certificate.lock();
+        state.store = ordered.as_ref().err().map(ToString::to_string);
+        state.is_failing = is_failing || state.store.is_some();
+    }
     ordered?;
     alarm::sound(services, &settings).await
 }
