@@ -23,10 +23,10 @@ tab! {
         /// the first one arrives a self-signed one is shown. No effect where the configuration names certificate files.
         enabled: bool = false;
         /// The address of the authority's directory. For trying things out, Let's Encrypt has
-        /// https://acme-staging-v02.api.letsencrypt.org/directory, whose certificates browsers don't trust.
+        /// `https://acme-staging-v02.api.letsencrypt.org/directory`, whose certificates browsers don't trust.
         directory: String = "https://acme-v02.api.letsencrypt.org/directory".into(), as directory;
         /// Whether you agree to the authority's terms of service, which it demands; those of Let's Encrypt are at
-        /// https://letsencrypt.org/repository/.
+        /// `https://letsencrypt.org/repository/`.
         terms_agreed: bool = false;
         /// The names in the certificate, such as "reset.corp.example". Empty: the host of base_url, and those of extra_hosts
         /// that have a dot. The authority must find this machine under each of them; pages are answered under those of
