@@ -32,6 +32,7 @@ use crate::{
     flows::{
         self, Connect, Services,
         attempt::Turns,
+        certificate,
         change_settings::{self, Change, Edit, Editor},
         forward::Reached,
         hashing::HashPool,
@@ -199,6 +200,7 @@ impl App {
         } else {
             Notifier::new(Arc::clone(&renderer))
         };
+        let certificates = open_certificates(config)?;
         let services = Services {
             directories: ArcSwap::default(),
             connect,
@@ -214,6 +216,8 @@ impl App {
             outbox: Outbox::default(),
             reached: Reached::default(),
             verification: Verification::default(),
+            door: Arc::clone(&certificates) as Arc<dyn certificate::Door>,
+            certificate: certificate::Desk::default(),
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
@@ -225,7 +229,9 @@ impl App {
         let is_shorter = !holds_noted(&config.head_path(), &services).await;
         note_start(&services, is_shorter).await;
         let limits = limits(config);
-        let certificates = open_certificates(config, &base_url)?;
+        if let Err(error) = certificate::adopt(&services).await {
+            tracing::error!(%error, "the certificate that is kept can't be read");
+        }
         let server_config =
             tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
         let bind = Error::of("listen");
@@ -304,7 +310,7 @@ impl App {
         let origin = self.base_url.origin().to_owned();
         let redirect = async {
             if let Some(plain) = self.plain {
-                server::redirect(plain, &origin, shutdown.clone()).await;
+                server::redirect(plain, &origin, Arc::clone(&self.certificates), shutdown.clone()).await;
             }
         };
         let page: server::Page = {
@@ -338,14 +344,12 @@ impl App {
 }
 
 /// The certificate of the configuration, or one that is made here.
-fn open_certificates(config: &Config, base_url: &BaseUrl) -> Result<Arc<Certificates>, Error> {
-    let mut names = vec![base_url.host().to_owned()];
-    names.extend(config.extra_hosts.iter().cloned());
+fn open_certificates(config: &Config) -> Result<Arc<Certificates>, Error> {
     let source = match (&config.https.certificate, &config.https.key) {
         (Some(certificate), Some(key)) => {
             tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() }
         }
-        _ => tls::Source::SelfSigned { names, folder: config.data.clone() },
+        _ => tls::Source::SelfSigned { names: config.names(), folder: config.data.clone() },
     };
     Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))
 }

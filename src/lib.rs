@@ -2,7 +2,8 @@
 //!
 //! A visitor's request comes in through [`tls`] and [`web`], which turn it into the types of [`domain`] and call one of
 //! the [`flows`]. A flow puts the steps in order: it asks a [`directory`], keeps what must be remembered in the
-//! [`store`], and says where the visitor is now; [`web`] draws that with [`render`].
+//! [`store`], and says where the visitor is now; [`web`] draws that with [`render`]. What happens without a visitor, [`jobs`]
+//! set going; the certificate that [`tls`] shows is ordered when a flow says so, as its [`flows::certificate::Door`].
 //!
 //! # Which way the arrows point
 //!

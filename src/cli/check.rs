@@ -1,6 +1,9 @@
 //! `regain check`: one line for each thing looked at, and how to mend what is wrong.
 
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
@@ -13,6 +16,7 @@ use crate::{
         finding::{Finding, Verdict},
         message::Channel,
     },
+    flows::certificate::wanted_by,
     notify::{self, Standing, forward::Way},
     tls,
 };
@@ -42,7 +46,7 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         Some(base_url) => tell(&Finding::new("configuration", Verdict::Good, base_url.origin())),
         None => tell(&Finding::new("configuration", Verdict::Bad, "base_url is needed to serve")),
     }
-    for finding in check_certificate(&config) {
+    for finding in check_certificate(&config).await {
         tell(&finding);
     }
     tell(&check_data(&config));
@@ -92,11 +96,10 @@ async fn check_channel(config: &Config, channel: Channel) -> Option<Finding> {
     Some(Finding { subject, verdict, text })
 }
 
-fn check_certificate(config: &Config) -> Vec<Finding> {
+async fn check_certificate(config: &Config) -> Vec<Finding> {
     let subject = "certificate";
     let (Some(certificate), Some(key)) = (&config.https.certificate, &config.https.key) else {
-        let text = "self-signed: browsers will warn; set https.certificate and https.key";
-        return vec![Finding::new(subject, Verdict::Warning, text)];
+        return check_issued(config).await;
     };
     let source = tls::Source::PemFiles { certificate: certificate.clone(), key: key.clone() };
     let now = OffsetDateTime::now_utc();
@@ -104,6 +107,53 @@ fn check_certificate(config: &Config) -> Vec<Finding> {
         Err(error) => vec![Finding::new(subject, Verdict::Bad, error.to_string())],
         Ok(certificates) => certificates.examine(&config.hosts(), now),
     }
+}
+
+/// Where there are no files: the authority, as far as the configuration names it, and what a running Regain shows.
+async fn check_issued(config: &Config) -> Vec<Finding> {
+    let acme = &config.settings.acme;
+    let mut findings = Vec::new();
+    if acme.enabled {
+        let wanted = wanted_by(acme, &config.names());
+        let subject = format!("authority {}", wanted.directory);
+        let (verdict, text) = match tls::examine_authority(&wanted).await {
+            _ if wanted.names.is_empty() => (
+                Verdict::Bad,
+                "there is no name to order a certificate for: set names in [settings.acme]".into(),
+            ),
+            Ok(()) => {
+                (Verdict::Good, format!("answers; a certificate is ordered for {}", wanted.names.join(", ")))
+            }
+            Err(trouble) => (Verdict::Bad, trouble.text),
+        };
+        findings.push(Finding { subject, verdict, text });
+    }
+    let Some(address) = config.listen_addresses().first().map(|address| reachable(*address)) else {
+        return findings;
+    };
+    match tls::examine_at(address, &config.hosts(), OffsetDateTime::now_utc()).await {
+        Ok(shown) => findings.extend(shown),
+        Err(_) if acme.enabled => {
+            let text =
+                format!("Regain doesn't listen at {address} now; the one that is kept can't be looked at");
+            findings.push(Finding::new("certificate", Verdict::Warning, text));
+        }
+        Err(_) => {
+            let text = "self-signed, unless the admin panel has one issued: browsers will warn; see [settings.acme], or set \
+                        https.certificate and https.key";
+            findings.push(Finding::new("certificate", Verdict::Warning, text));
+        }
+    }
+    findings
+}
+
+/// An address by which this machine reaches itself where it listens at all of its own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        // A socket for both families takes this one, too.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// The data folder can only be opened by one process: a running server must not be disturbed, so only its

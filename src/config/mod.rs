@@ -19,7 +19,7 @@ pub use base_url::BaseUrl;
 pub use sources::{Source, Sources};
 
 use crate::settings::{
-    Fault, Settings, Tab, form,
+    AcmeChallenge, Fault, Settings, Tab, form,
     layers::Fixed,
     table::{choice, sift, tab},
 };
@@ -213,6 +213,12 @@ impl Config {
             let text = "true, but they need a host name in base_url, not an address";
             faults.push(Fault::new("settings.methods.passkeys", text));
         }
+        let acme = &self.settings.acme;
+        if acme.enabled && acme.challenge == AcmeChallenge::Http01 && self.listen_http.is_empty() {
+            let text =
+                "\"http_01\" is answered where plain HTTP is listened for, and listen_http has no address";
+            faults.push(Fault::new("settings.acme.challenge", text));
+        }
         if self.listen.is_empty() {
             faults.push(Fault::new("listen", "needs an address at least, such as \"[::]:443\""));
         }
@@ -255,6 +261,12 @@ impl Config {
     pub fn hosts(&self) -> Vec<String> {
         let base = self.base_url.iter().map(|base_url| base_url.authority().to_owned());
         base.chain(self.extra_hosts.iter().map(|host| host.to_lowercase())).collect()
+    }
+
+    /// The names and addresses of this machine, without ports: that of the base URL first.
+    pub fn names(&self) -> Vec<String> {
+        let bare = |host: String| without_port(&host).trim_matches(['[', ']']).to_owned();
+        self.hosts().into_iter().map(bare).collect()
     }
 
     /// The name servers to ask for domain controllers; none for those of the system.

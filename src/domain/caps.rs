@@ -23,7 +23,8 @@ impl Sent {
             return true;
         }
         let kept = if in_a_day == 0 { HOUR } else { DAY };
-        self.times.retain(|sent| now.since(*sent) < kept);
+        // What lies ahead was noted by a clock that was wrong, and would count until then.
+        self.times.retain(|sent| now.since(*sent) < kept && sent.since(now) < HOUR);
         let day = self.times.len();
         let hour = self.times.iter().filter(|sent| now.since(**sent) < HOUR).count();
         let below = |count: usize, cap: u32| cap == 0 || count < cap as usize;
@@ -55,6 +56,7 @@ mod tests {
         assert!(!sent.is_over(start + DAY));
         assert_eq!(grants(&mut sent, start + DAY), 3, "the first three are forgotten");
         assert!(sent.is_over(start + DAY * 3));
+        assert!(sent.spend(3, 5, start), "a clock that was days ahead holds nothing up");
         let mut uncapped = Sent::default();
         assert!((0..5000).all(|_| uncapped.spend(0, 0, start)));
         assert_eq!(uncapped, Sent::default(), "a record has no room for all of them");

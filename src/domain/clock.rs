@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 const FILETIME_AT_UNIX_EPOCH: i64 = 116_444_736_000_000_000;
 
 /// A point in time: milliseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

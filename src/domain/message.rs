@@ -49,11 +49,13 @@ pub enum Topic {
     EnrollReminder,
     /// The password is about to run out.
     ExpiryReminder,
+    /// The certificate of the pages is about to run out.
+    CertificateExpiry,
 }
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -71,6 +73,7 @@ impl Topic {
         Self::Trial,
         Self::EnrollReminder,
         Self::ExpiryReminder,
+        Self::CertificateExpiry,
     ];
 
     /// The alert about an event; `None` if there is none.
@@ -128,6 +131,7 @@ impl Topic {
             Self::Trial => "trial",
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
+            Self::CertificateExpiry => "certificate_expiry",
         }
     }
 }
@@ -140,7 +144,7 @@ impl Topic {
 
     /// Whether it is for those who run this, and not for the person it is about.
     pub const fn is_alarm(self) -> bool {
-        matches!(self, Self::TextMessageCap | Self::Trial)
+        matches!(self, Self::TextMessageCap | Self::Trial | Self::CertificateExpiry)
     }
 
     /// The folder of its templates.
@@ -272,8 +276,8 @@ impl Message {
 /// Whom a message is about, for the audit log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Concern {
-    /// The account.
-    pub account: AccountKey,
+    /// The account; none if it is about this machine.
+    pub account: Option<AccountKey>,
     /// sAMAccountName.
     pub user: String,
     /// What it is about.
@@ -288,12 +292,12 @@ impl Concern {
         let guid = event.account?;
         let topic = Topic::of(event.action, event.outcome)?;
         let account = AccountKey { domain: DomainName::new(&event.domain), guid };
-        Some(Self { account, user: event.user.clone(), topic, source_ip: event.source_ip })
+        Some(Self { account: Some(account), user: event.user.clone(), topic, source_ip: event.source_ip })
     }
 
     /// The domain.
-    pub const fn domain(&self) -> &DomainName {
-        &self.account.domain
+    pub fn domain(&self) -> Option<&DomainName> {
+        self.account.as_ref().map(|account| &account.domain)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod api_token;
 pub mod audit;
 pub mod caps;
+pub mod certificate;
 pub mod clock;
 pub mod code;
 pub mod contact;

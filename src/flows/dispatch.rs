@@ -263,7 +263,7 @@ impl Dispatch {
             days: 0,
         };
         let concern = Concern {
-            account: account.key.clone(),
+            account: Some(account.key.clone()),
             user: account.sam_account_name.clone(),
             topic,
             source_ip: visitor.address,

@@ -7,6 +7,7 @@ pub mod access;
 pub mod answer;
 pub mod api_tokens;
 pub mod attempt;
+pub mod certificate;
 pub mod change;
 pub mod change_settings;
 pub mod code;
@@ -109,6 +110,10 @@ pub struct Services {
     pub verification: verify::Verification,
     /// Where an import of enrollments is worked at.
     pub import: import::Desk,
+    /// Who shows the certificate of the pages, and orders one.
+    pub door: Arc<dyn certificate::Door>,
+    /// What is remembered of ordering it.
+    pub certificate: certificate::Desk,
     /// How far looking for accounts that are gone is.
     pub purge: rounds::Desk,
     /// How far counting who has enrolled is.

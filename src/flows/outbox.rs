@@ -357,12 +357,12 @@ fn failure(now: Timestamp, concern: &Concern, code: &str) -> Event {
         outcome: Outcome::Failure,
         source: "job".into(),
         user: concern.user.clone(),
-        domain: concern.domain().to_string(),
+        domain: concern.domain().map(ToString::to_string).unwrap_or_default(),
         action: Action::Message,
         detail: format!("{}.{code}", concern.topic.as_str()),
         source_ip: None,
         source_user: None,
-        account: Some(concern.account.guid),
+        account: concern.account.as_ref().map(|account| account.guid),
         reference: None,
     }
 }
@@ -428,7 +428,7 @@ pub(super) fn tell_of_access<'a>(
         return batch;
     }
     let user = name.rsplit('\\').next().unwrap_or_default().to_owned();
-    let concern = Concern { account: account.clone(), user, topic: Topic::AdminAccess, source_ip };
+    let concern = Concern { account: Some(account.clone()), user, topic: Topic::AdminAccess, source_ip };
     alert(batch, concern, services.now(), (None, None))
 }
 
@@ -459,13 +459,11 @@ async fn spend_alert(services: &Services, concern: &Concern) -> Result<bool, Err
 
 /// Under what is counted how many messages go out about one thing of one person.
 fn count_of(services: &Services, concern: &Concern) -> [u8; 16] {
-    let account = &concern.account;
-    let parts: [&[u8]; 4] = [
-        b"alert",
-        concern.topic.as_str().as_bytes(),
-        account.domain.as_str().as_bytes(),
-        account.guid.bytes(),
-    ];
+    let (domain, guid) = match &concern.account {
+        Some(account) => (account.domain.as_str().as_bytes(), &account.guid.bytes()[..]),
+        None => (&[][..], &[][..]),
+    };
+    let parts: [&[u8]; 4] = [b"alert", concern.topic.as_str().as_bytes(), domain, guid];
     let mut key = [0; 16];
     key.copy_from_slice(&keyed_hash(&services.keys.outbox, &parts)[..16]);
     key
@@ -501,10 +499,10 @@ async fn spend(
 }
 
 /// A key, its caps for an hour and a day, and what is said when they are reached.
-type Count = ([u8; 16], (u32, u32), &'static str);
+pub(super) type Count = ([u8; 16], (u32, u32), &'static str);
 
 /// Counts one for each of these, or none if one of them has reached its cap.
-async fn spend_all(services: &Services, counts: &[Count]) -> Result<Option<&'static str>, Error> {
+pub(super) async fn spend_all(services: &Services, counts: &[Count]) -> Result<Option<&'static str>, Error> {
     let now = services.now();
     loop {
         let mut batch = services.store.batch();
@@ -545,9 +543,9 @@ async fn expand<'a>(
             settings.alerts.recipients(topic).into_iter().flatten().chain(own).collect()
         }
     };
-    let account = services.directory(&concern.account.domain)?.load(concern.account.guid).await?;
-    let Some(account) = account else { return Ok(batch) };
-    let enrollment = services.store.find::<Enrollment>(&concern.account).await?;
+    let Some(key) = &concern.account else { return Ok(batch) };
+    let Some(account) = services.directory(&key.domain)?.load(key.guid).await? else { return Ok(batch) };
+    let enrollment = services.store.find::<Enrollment>(key).await?;
     let mut addresses: Vec<EmailAddress> = Vec::new();
     let named = words.into_iter().filter_map(|word| address_of(word, &account, enrollment.as_deref()));
     for address in named.chain(former_address) {

@@ -108,7 +108,7 @@ async fn look_at(
     let mut batch = services.store.batch().write(key, found.as_ref(), &reminded);
     for topic in topics {
         let user = account.sam_account_name.clone();
-        let concern = Concern { account: key.clone(), user, topic, source_ip: None };
+        let concern = Concern { account: Some(key.clone()), user, topic, source_ip: None };
         batch = outbox::alert(batch, concern, now, (None, None));
     }
     match batch.commit().await {

@@ -1,6 +1,7 @@
 //! The settings: what an administrator may change while the program runs. Each is declared once, in the table of its
 //! tab, with kind, default, bounds and help; validation, the example file and later the panel come from there.
 
+mod acme;
 mod admin;
 mod alerts;
 mod api;
@@ -21,6 +22,7 @@ mod security;
 mod sms;
 pub(crate) mod table;
 
+pub use acme::{Acme, AcmeChallenge};
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use api::Api;
@@ -51,6 +53,8 @@ table::tab! {
         methods: Methods = Methods::default();
         /// The Codes tab.
         codes: Codes = Codes::default();
+        /// The ACME tab.
+        acme: Acme = Acme::default();
         /// The Permissions tab.
         permissions: Permissions = Permissions::default();
         /// The Admin tab.
@@ -92,6 +96,7 @@ impl Settings {
         self.mail.check_needs(&mut faults);
         self.sms.check_needs(&mut faults);
         self.audit.check_needs(&mut faults);
+        self.acme.check_needs(&mut faults);
         self.security.check_profile(&self.codes, &mut faults);
         self.codes.check_channels(&mut faults);
         self.check_methods(&mut faults);

@@ -35,6 +35,8 @@ pub struct Keyring {
     pub recovery: Key,
     /// Makes the handles by which passkeys know their account.
     pub handles: Key,
+    /// Seals the private keys of certificates and of accounts at their authorities.
+    pub certificates: Key,
     /// Seals the events of the audit log.
     pub audit: Key,
     recognition: Key,
@@ -96,6 +98,7 @@ impl Keyring {
             settings: derive("regain settings 1"),
             recovery: derive("regain recovery codes 1"),
             handles: derive("regain passkey handles 1"),
+            certificates: derive("regain certificates 1"),
             audit: derive("regain audit log 1"),
             recognition: derive("regain recognition 1"),
         }

@@ -6,6 +6,7 @@
 pub mod audit;
 mod bloom;
 mod bytes;
+mod certificate;
 pub mod engine;
 pub mod keyring;
 mod migrations;
@@ -24,6 +25,7 @@ use std::{
     },
 };
 
+pub use certificate::{SealedAccount, SealedCertificate};
 pub use engine::Room;
 use engine::{Direction, Engine};
 pub use migrations::{Older, copy_name};

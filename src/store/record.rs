@@ -68,6 +68,8 @@ pub enum Space {
     Missed,
     /// Tokens of the API.
     ApiTokens,
+    /// What is kept of ordering certificates.
+    Certificates,
     /// Single values of the store itself.
     Meta,
 }
@@ -93,6 +95,7 @@ impl Space {
             Self::Invitations => b'i',
             Self::Missed => b'g',
             Self::ApiTokens => b'k',
+            Self::Certificates => b'l',
             Self::Meta => b'm',
         }
     }

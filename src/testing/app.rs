@@ -37,7 +37,7 @@ use crate::{
     flows::{
         Services,
         attempt::Turns,
-        change_settings,
+        certificate, change_settings,
         forward::Reached,
         hashing::HashPool,
         import,
@@ -204,6 +204,7 @@ impl TestApp {
         store.keep_log(&keys.audit, false).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
         let renderer = Arc::new(Renderer::new().unwrap());
+        let certificates = self.certificates().await;
         let services = Services {
             directories: ArcSwap::from_pointee(directories.collect::<Vec<_>>()),
             connect: {
@@ -229,6 +230,8 @@ impl TestApp {
             outbox: Outbox::default(),
             reached: Reached::default(),
             verification: Verification::default(),
+            door: Arc::clone(&certificates) as Arc<dyn certificate::Door>,
+            certificate: certificate::Desk::default(),
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
@@ -248,7 +251,7 @@ impl TestApp {
             api_apart: false,
             desk: report::desk::Desk::default(),
             asked: web::Asked::default(),
-            certificates: self.certificates().await,
+            certificates,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),
             demo: self.shared.demo,

@@ -18,6 +18,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -266,7 +267,12 @@ impl Arrival {
         let (stream, http2, secure) = match tls {
             None => (Either::Left(tcp), false, false),
             Some(tls) => {
-                let stream = timeout(handshake, tls.accept(tcp)).await??;
+                let mut stream = timeout(handshake, tls.accept(tcp)).await??;
+                if stream.get_ref().1.alpn_protocol() == Some(super::acme::ALPN) {
+                    // An authority has seen what it wanted to see (RFC 8737 section 3): nothing follows.
+                    timeout(handshake, stream.shutdown()).await??;
+                    return Err(io::Error::other("it was to look at a challenge only"));
+                }
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
                 (Either::Right(Box::new(stream)), http2, true)
             }

@@ -1,17 +1,20 @@
 //! Looking at the certificate as a browser would: what is in it, and whether it will do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use rustls::{
     CertificateError, RootCertStore,
     client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
     crypto::aws_lc_rs,
-    pki_types::{ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 use time::OffsetDateTime;
 
-use super::{Certificates, Error, Source, days_left, pem, self_signed};
+use super::{Certificates, Error, Source, days_left, pem, probe, self_signed};
 use crate::domain::finding::{Finding, Verdict};
 
 /// An alarm is given from so many days on.
@@ -37,7 +40,7 @@ pub struct Facts {
 impl Certificates {
     /// What is in the certificate that is served.
     pub fn facts(&self) -> Result<Facts, Error> {
-        let current = self.current.load();
+        let current = self.in_use();
         let parsed = pem::parse(Path::new(""), current.leaf())?;
         Ok(Facts {
             names: self_signed::names_of(&parsed).into_iter().collect(),
@@ -54,11 +57,9 @@ impl Certificates {
 
     /// Whether the certificate will do for these hosts (with a port or without one). Blocks on the disk.
     pub fn examine(&self, hosts: &[String], now: OffsetDateTime) -> Vec<Finding> {
-        let current = self.current.load();
+        let current = self.in_use();
         let mut findings = Vec::new();
-        let mut tell = |subject: &str, verdict, text: String| {
-            findings.push(Finding::new(&format!("certificate{subject}"), verdict, text));
-        };
+        let mut tell = |subject: &str, verdict, text: String| findings.push(finding(subject, verdict, text));
         if let Source::PemFiles { .. } = &self.source {
             match self.source.load(now) {
                 Err(error) => tell(" files", Verdict::Bad, error.to_string()),
@@ -70,67 +71,102 @@ impl Certificates {
                 Ok(_) => tell(" files", Verdict::Good, "can be read, and the key belongs to it".into()),
             }
         }
-        let days = days_left(current.not_after, now);
-        match days {
-            _ if current.not_before > now => {
-                let text = format!("is not valid before {}; is the clock right?", current.not_before);
-                tell(" validity", Verdict::Bad, text);
-            }
-            ..0 => tell(" validity", Verdict::Bad, format!("expired at {}; renew it", current.not_after)),
-            0..=FEW_DAYS => tell(" validity", Verdict::Warning, format!("{days} days left; renew it soon")),
-            _ => tell(" validity", Verdict::Good, format!("{days} days left")),
-        }
-        let chain = &current.key.cert;
-        let Some((leaf, others)) = chain.split_first() else { return findings };
-        let parsed = match ParsedCertificate::try_from(leaf) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                tell("", Verdict::Bad, format!("can't be read as browsers read it: {error}"));
-                return findings;
-            }
-        };
-        for host in hosts {
-            let name = without_port(host);
-            let is_in_it =
-                ServerName::try_from(name).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
-            let subject = format!(" for {name}");
-            if is_in_it {
-                tell(&subject, Verdict::Good, "the name is in it".into());
-            } else {
-                let text =
-                    "the name is not in it, so browsers refuse it: order one with all the names people use";
-                tell(&subject, Verdict::Bad, text.into());
-            }
-        }
-        if self.is_self_signed() {
-            let text = "self-signed: browsers warn of it; set https.certificate and https.key";
-            tell(" issuer", Verdict::Warning, text.into());
-            return findings;
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
-        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-        match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, others, at, algorithms) {
-            Ok(()) => tell(" issuer", Verdict::Good, "the chain is complete and trusted".into()),
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                let text = "this machine trusts no authority at the end of its chain: browsers that trust your own \
-                            authority accept it, all others warn. If it is from a public authority, the \
-                            intermediate certificates are missing in the file";
-                tell(" issuer", Verdict::Warning, text.into());
-            }
-            // Said above, by its dates.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. },
-            )) if days < 0 || current.not_before > now => {}
-            Err(error) => tell(" issuer", Verdict::Bad, format!("its chain does not hold: {error}")),
-        }
+        let dates = (current.not_before, current.not_after);
+        findings.extend(look_at(&current.key.cert, dates, self.is_self_signed(), hosts, now));
         findings
     }
+}
+
+/// Looks at the certificate that whoever listens at that address shows to who asks for the first of these hosts, as at one of
+/// our own; why nothing is to be seen, if so.
+pub async fn examine_at(
+    address: SocketAddr,
+    hosts: &[String],
+    now: OffsetDateTime,
+) -> Result<Vec<Finding>, String> {
+    let host = hosts.first().map_or("localhost", |host| without_port(host));
+    let chain = probe::chain_at(address, host).await.map_err(|error| error.to_string())?;
+    let Some(leaf) = chain.first() else { return Err("no certificate is shown".into()) };
+    let parsed = pem::parse(Path::new("the certificate"), leaf).map_err(|error| error.to_string())?;
+    let validity = parsed.validity();
+    let dates = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
+    let is_self_signed = parsed.issuer().as_raw() == parsed.subject().as_raw();
+    Ok(look_at(&chain, dates, is_self_signed, hosts, now))
+}
+
+fn finding(subject: &str, verdict: Verdict, text: String) -> Finding {
+    Finding::new(&format!("certificate{subject}"), verdict, text)
+}
+
+/// Looks at a chain as a browser would.
+fn look_at(
+    chain: &[CertificateDer<'_>],
+    (not_before, not_after): (OffsetDateTime, OffsetDateTime),
+    is_self_signed: bool,
+    hosts: &[String],
+    now: OffsetDateTime,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some((leaf, others)) = chain.split_first() else { return findings };
+    let mut tell = |subject: &str, verdict, text: String| findings.push(finding(subject, verdict, text));
+    let days = days_left(not_after, now);
+    match days {
+        _ if not_before > now => {
+            let text = format!("is not valid before {not_before}; is the clock right?");
+            tell(" validity", Verdict::Bad, text);
+        }
+        ..0 => tell(" validity", Verdict::Bad, format!("expired at {not_after}; renew it")),
+        0..=FEW_DAYS => tell(" validity", Verdict::Warning, format!("{days} days left; renew it soon")),
+        _ => tell(" validity", Verdict::Good, format!("{days} days left")),
+    }
+    let parsed = match ParsedCertificate::try_from(leaf) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            tell("", Verdict::Bad, format!("can't be read as browsers read it: {error}"));
+            return findings;
+        }
+    };
+    for host in hosts {
+        let name = without_port(host);
+        let is_in_it =
+            ServerName::try_from(name).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
+        let subject = format!(" for {name}");
+        if is_in_it {
+            tell(&subject, Verdict::Good, "the name is in it".into());
+        } else {
+            let text =
+                "the name is not in it, so browsers refuse it: order one with all the names people use";
+            tell(&subject, Verdict::Bad, text.into());
+        }
+    }
+    if is_self_signed {
+        let text = "self-signed: browsers warn of it; have one issued (settings.acme), or set https.certificate and https.key";
+        tell(" issuer", Verdict::Warning, text.into());
+        return findings;
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+    let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, others, at, algorithms) {
+        Ok(()) => tell(" issuer", Verdict::Good, "the chain is complete and trusted".into()),
+        Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            let text = "this machine trusts no authority at the end of its chain: browsers that trust your own \
+                        authority accept it, all others warn. If it is from a public authority, the \
+                        intermediate certificates are missing in the file";
+            tell(" issuer", Verdict::Warning, text.into());
+        }
+        // Said above, by its dates.
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )) if days < 0 || not_before > now => {}
+        Err(error) => tell(" issuer", Verdict::Bad, format!("its chain does not hold: {error}")),
+    }
+    findings
 }
 
 /// `reset.example:8443` → `reset.example`; `[::1]:8443` → `::1`.

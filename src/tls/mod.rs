@@ -3,19 +3,22 @@
 //! Must not know what is said over a connection, nor what the pages are.
 
 pub mod acceptor;
+mod acme;
 mod error;
 mod examine;
 mod pem;
+mod probe;
 mod self_signed;
 
 use std::{
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_trait::async_trait;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -25,10 +28,19 @@ use rustls::{
 };
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 pub use error::Error;
-pub use examine::Facts;
+pub use examine::{Facts, examine_at};
 use pem::{Certificate, Stamp};
+
+use crate::{
+    domain::{
+        certificate::{Order, Trouble, Validity, Wanted},
+        clock::Timestamp,
+    },
+    flows::certificate::{Door, Shown},
+};
 
 /// A self-signed certificate is renewed when this many days or fewer are left.
 const RENEW_DAYS: i64 = 30;
@@ -72,7 +84,11 @@ impl Source {
 /// the next handshake sees the new one.
 pub struct Certificates {
     source: Source,
+    /// That of the source.
     current: ArcSwap<Certificate>,
+    /// One that an authority issued: shown instead of a self-signed one.
+    issued: ArcSwapOption<Certificate>,
+    challenges: acme::Challenges,
     watched: Mutex<Watched>,
 }
 
@@ -92,6 +108,8 @@ impl Certificates {
         Ok(Arc::new(Self {
             source,
             current: ArcSwap::from_pointee(certificate),
+            issued: ArcSwapOption::empty(),
+            challenges: acme::Challenges::default(),
             watched: Mutex::new(Watched { tried: stamps, seen: stamps }),
         }))
     }
@@ -153,24 +171,34 @@ impl Certificates {
         }
     }
 
+    /// The one that is shown.
+    fn in_use(&self) -> Arc<Certificate> {
+        self.issued.load_full().unwrap_or_else(|| self.current.load_full())
+    }
+
     /// When the certificate expires.
     pub fn expires_at(&self) -> OffsetDateTime {
-        self.current.load().not_after
+        self.in_use().not_after
     }
 
     /// Whole days until the certificate expires; negative after that.
     pub fn days_left(&self, now: OffsetDateTime) -> i64 {
-        days_left(self.current.load().not_after, now)
+        days_left(self.in_use().not_after, now)
     }
 
     /// Whether it was made here, so that browsers warn of it.
-    pub const fn is_self_signed(&self) -> bool {
-        matches!(self.source, Source::SelfSigned { .. })
+    pub fn is_self_signed(&self) -> bool {
+        matches!(self.source, Source::SelfSigned { .. }) && self.issued.load().is_none()
     }
 
     /// SHA-256 of the server's certificate, as browsers show it.
     pub fn fingerprint(&self) -> String {
-        fingerprint(self.current.load().leaf())
+        fingerprint(self.in_use().leaf())
+    }
+
+    /// What is answered on port 80 to an authority that asks for a token (RFC 8555 8.3), while one is ordered there.
+    pub fn challenge_page(&self, token: &str) -> Option<String> {
+        self.challenges.page(token)
     }
 
     fn watched(&self) -> std::sync::MutexGuard<'_, Watched> {
@@ -179,9 +207,59 @@ impl Certificates {
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.load().key))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if acme::only_looks(&hello) {
+            self.challenges.answer(&hello)
+        } else {
+            Some(Arc::clone(&self.in_use().key))
+        }
     }
+}
+
+#[async_trait]
+impl Door for Certificates {
+    fn shown(&self) -> Shown {
+        let shown = self.in_use();
+        let moment = |at: OffsetDateTime| Timestamp::from_millis(at.unix_timestamp() * 1000);
+        Shown {
+            fingerprint: fingerprint(shown.leaf()),
+            validity: Validity { from: moment(shown.not_before), until: moment(shown.not_after) },
+            is_self_signed: self.is_self_signed(),
+        }
+    }
+
+    fn names(&self) -> Option<&[String]> {
+        match &self.source {
+            Source::SelfSigned { names, .. } => Some(names),
+            Source::PemFiles { .. } => None,
+        }
+    }
+
+    async fn order(&self, order: &Order) -> Result<Zeroizing<String>, Trouble> {
+        acme::obtain(order, &self.challenges).await
+    }
+
+    fn take_up(&self, pem: &str, now: Timestamp) -> Result<Validity, String> {
+        let issued = Path::new("the certificate that was issued");
+        let text = pem.as_bytes();
+        let certificate = pem::of_text((issued, text), (issued, text)).map_err(|error| error.to_string())?;
+        let now =
+            OffsetDateTime::from_unix_timestamp(now.millis() / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        tell(&certificate, now);
+        self.issued.store(Some(Arc::new(certificate)));
+        Ok(self.shown().validity)
+    }
+
+    fn put_away(&self) {
+        if self.issued.swap(None).is_some() {
+            tracing::info!("the certificate that was issued is not shown any more");
+        }
+    }
+}
+
+/// Looks whether the directory of an ACME authority answers.
+pub async fn examine_authority(wanted: &Wanted) -> Result<(), Trouble> {
+    acme::examine(wanted).await
 }
 
 impl fmt::Debug for Certificates {
@@ -200,7 +278,7 @@ pub fn server_config(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig
         .map_err(|reason| Error::Library(reason.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![acceptor::HTTP2.to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![acceptor::HTTP2.to_vec(), b"http/1.1".to_vec(), acme::ALPN.to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -33,9 +33,17 @@ impl Certificate {
 /// Reads the pair. Both may be one and the same file.
 pub(super) fn load(certificate: &Path, key: &Path) -> Result<Certificate, Error> {
     let read = |path: &Path| fs::read(path).map_err(|source| Error::Read { path: path.into(), source });
-    let chain = chain(certificate, &read(certificate)?)?;
-    let text = Zeroizing::new(read(key)?);
-    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+    let (chain, secret) = (read(certificate)?, Zeroizing::new(read(key)?));
+    of_text((certificate, &chain), (key, &secret))
+}
+
+/// Reads the pair out of texts, each with the name of where it is from.
+pub(super) fn of_text(
+    (certificate, chain): (&Path, &[u8]),
+    (key, text): (&Path, &[u8]),
+) -> Result<Certificate, Error> {
+    let chain = self::chain(certificate, chain)?;
+    let secret = PrivateKeyDer::from_pem_slice(text).map_err(|_| {
         let encrypted = text.windows(9).any(|part| part == b"ENCRYPTED");
         if encrypted { Error::EncryptedKey { path: key.into() } } else { Error::NoKey { path: key.into() } }
     })?;

@@ -76,7 +76,7 @@ pub struct Site {
 pub fn routes(site: Arc<Site>) -> impl Endpoint {
     let mut routes = Route::new()
         .at("/", user::Menu(Arc::clone(&site)))
-        .at("/healthz", health::Alive)
+        .at("/healthz", health::Alive(Arc::clone(&site)))
         .at("/readyz", health::Ready(Arc::clone(&site)))
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))
         .nest("/pwreset", legacy::routes());
@@ -106,7 +106,7 @@ pub fn api_routes(site: Arc<Site>, hosts: Vec<String>) -> impl Endpoint {
 /// The addresses for those who watch, for a listener of its own: whoever gets there may know how everything stands.
 pub fn watch_routes(site: &Arc<Site>) -> impl Endpoint + use<> {
     Route::new()
-        .at("/healthz", health::Alive)
+        .at("/healthz", health::Alive(Arc::clone(site)))
         .at("/readyz", health::Ready(Arc::clone(site)))
         .at("/metrics", metrics::Metrics(Arc::clone(site)))
 }

@@ -36,7 +36,10 @@ use poem::{
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::tls::acceptor::{Arrival, Limits, Listener, Open, Phase, Seat, Wait};
+use crate::tls::{
+    Certificates,
+    acceptor::{Arrival, Limits, Listener, Open, Phase, Seat, Wait},
+};
 
 /// How long a client may take to close its side once nothing is left to be said.
 const LINGER: Duration = Duration::from_secs(1);
@@ -443,14 +446,23 @@ impl HttpBody for Reply {
 }
 
 /// Serves plain HTTP with nothing but the way to `base_url` (`https://host` or `https://host:port`): the Host
-/// header has no say in it.
-pub async fn redirect(listener: Listener, base_url: &str, shutdown: CancellationToken) {
+/// header has no say in it. While a certificate is ordered, whoever looks at its challenge finds that.
+pub async fn redirect(
+    listener: Listener,
+    base_url: &str,
+    certificates: Arc<Certificates>,
+    shutdown: CancellationToken,
+) {
     let base_url = base_url.trim_end_matches('/').to_owned();
-    serve(listener, Redirect { base_url }, Arc::new(plain), shutdown).await;
+    serve(listener, Redirect { base_url, certificates }, Arc::new(plain), shutdown).await;
 }
+
+/// Where an authority asks for the page of a challenge (RFC 8555 8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 struct Redirect {
     base_url: String,
+    certificates: Arc<Certificates>,
 }
 
 impl Endpoint for Redirect {
@@ -462,6 +474,13 @@ impl Endpoint for Redirect {
             let mut refusal = plain(StatusCode::BAD_REQUEST);
             refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Ok(refusal);
+        }
+        let token = request.uri().path().strip_prefix(CHALLENGES);
+        if let Some(page) = token.and_then(|token| self.certificates.challenge_page(token)) {
+            let response = Response::builder()
+                .header(header::CACHE_CONTROL, "no-store")
+                .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+            return Ok(response.content_type("application/octet-stream").body(page));
         }
         let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
         // `OPTIONS *` and the like have no path.

@@ -66,7 +66,12 @@ fn errand(keys: &Keyring, n: usize) -> Errand {
     let account =
         AccountKey { domain: DomainName::new("corp.example"), guid: ObjectGuid::from_bytes(recipient) };
     Errand {
-        concern: Concern { account, user: format!("user{n}"), topic: Topic::Reset, source_ip: None },
+        concern: Concern {
+            account: Some(account),
+            user: format!("user{n}"),
+            topic: Topic::Reset,
+            source_ip: None,
+        },
         queued_at: now,
         expires_at: now + Duration::from_secs(86_400),
         attempts: 0,

@@ -8,6 +8,7 @@
     reason = "a test says what it expected by panicking"
 )]
 
+mod acme;
 mod api;
 mod audit;
 mod check;

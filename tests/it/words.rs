@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
+    domain::certificate::Cause,
     settings::Order,
     testing::{Device, DirectoryMood, OneTimeCodes, Page, StoreMood, TestApp, Visitor},
 };
@@ -46,6 +47,14 @@ fn placeholders(text: &str) -> Vec<&str> {
         text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
     found.sort_unstable();
     found
+}
+
+#[test]
+fn each_cause_of_trouble_with_a_certificate_says_what_to_do() {
+    let (_, reference) = &texts()[0];
+    for cause in Cause::ALL {
+        assert!(reference.contains_key(&format!("admin.acme.cause.{}", cause.as_str())), "{cause:?}");
+    }
 }
 
 #[test]

@@ -383,7 +383,8 @@ pub(super) struct FoundGroup {
 
 /// `idle_timeout_seconds` as people read it: `Idle timeout seconds`; `dns_name`: `DNS name`.
 pub(super) fn label(key: &str) -> String {
-    const SPELT: [(&str, &str); 9] = [
+    const SPELT: [(&str, &str); 10] = [
+        ("acme", "ACME"),
         ("dns", "DNS"),
         ("netbios", "NetBIOS"),
         ("ca", "CA"),

@@ -1,4 +1,4 @@
-//! HTTPS: the certificate that browsers see, and whether it will do.
+//! HTTPS: the certificate that browsers see, whether it will do, and how ordering one stands.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{
-    Page, Panel, Seat, draw,
+    Page, Panel, Seat, draw, redirect,
     settings::{self, FindingRow, may_try},
 };
 use crate::{
     domain::{admin::Role, clock::Timestamp, field::Problems, refusal::Refusal},
-    flows::Error,
+    flows::{Error, certificate},
     web::{Site, form::Form, user::page},
 };
 
@@ -29,8 +29,51 @@ struct Context<'a> {
     form: page::Form,
     facts: Vec<(&'static str, String)>,
     is_self_signed: bool,
+    acme: Option<Ordering>,
     may_check: bool,
     findings: Vec<FindingRow>,
+}
+
+/// How ordering a certificate stands.
+#[derive(Serialize)]
+struct Ordering {
+    facts: Vec<(&'static str, String)>,
+    /// Why the last try failed, and what to do about it.
+    trouble: Option<(&'static str, String)>,
+    is_running: bool,
+    is_spent: bool,
+    may_try: bool,
+}
+
+/// How ordering a certificate stands, if one is to be ordered.
+async fn ordering(seat: &Seat<'_>) -> Result<Option<Ordering>, Error> {
+    let Some(view) = certificate::view(&seat.site.services).await? else { return Ok(None) };
+    let say =
+        |key: &str| seat.site.renderer.texts().text(&seat.language.code, &format!("admin.acme.{key}"), &[]);
+    let now = seat.site.services.clock.now();
+    let is_due = view.due_at.is_none_or(|due| due <= now);
+    let at = |at: Option<Timestamp>| at.map_or_else(|| say("never"), super::minute);
+    let wanted = view.wanted;
+    let mut facts = vec![
+        ("wanted", if wanted.names.is_empty() { say("nameless") } else { wanted.names.join(", ") }),
+        ("directory", wanted.directory),
+        ("account", wanted.contact.unwrap_or_else(|| say("anonymous"))),
+        ("challenge", say(wanted.challenge.as_str())),
+        ("tried", at(view.standing.tried_at)),
+    ];
+    if is_due {
+        facts.push(("next", view.standing.next_at.map_or_else(|| say("at_once"), super::minute)));
+    } else {
+        facts.push(("renewal", at(view.due_at)));
+    }
+    let trouble = view.standing.trouble.filter(|_| !view.is_running);
+    Ok(Some(Ordering {
+        facts,
+        trouble: trouble.map(|trouble| (trouble.cause.as_str(), trouble.text)),
+        is_running: view.is_running,
+        is_spent: view.is_spent,
+        may_try: is_due && !view.is_running && seat.admin.role == Role::Administrator,
+    }))
 }
 
 /// The time as certificates count it.
@@ -48,7 +91,7 @@ pub(super) fn days_left(seat: &Seat<'_>) -> String {
     texts.text(&seat.language.code, &format!("admin.certificate.{key}"), &[("days", &days)])
 }
 
-fn draw_page(seat: &Seat<'_>, findings: Vec<FindingRow>, often: bool) -> Result<Response, Error> {
+async fn draw_page(seat: &Seat<'_>, findings: Vec<FindingRow>, often: bool) -> Result<Response, Error> {
     let site = seat.site;
     let known = site.certificates.facts().map_err(|error| Error::Internal(error.to_string()))?;
     let minute = |at: OffsetDateTime| super::minute(Timestamp::from_millis(at.unix_timestamp() * 1000));
@@ -75,6 +118,7 @@ fn draw_page(seat: &Seat<'_>, findings: Vec<FindingRow>, often: bool) -> Result<
         form,
         facts,
         is_self_signed: site.certificates.is_self_signed(),
+        acme: ordering(seat).await?,
         may_check: seat.admin.role == Role::Administrator,
         findings,
     };
@@ -88,20 +132,25 @@ impl Page for Https {
     }
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
-        draw_page(&seat, Vec::new(), false)
+        draw_page(&seat, Vec::new(), false).await
     }
 
     async fn take(&self, seat: Seat<'_>, mut form: Form) -> Result<Response, Error> {
-        if !form.take("action").is_ok_and(|action| action.reveal() == "check") {
+        let action = form.take("action").map(|action| action.reveal().to_owned()).unwrap_or_default();
+        if !["check", "try"].contains(&action.as_str()) {
             return Err(Error::Refused(Refusal::NotFound));
         }
         if !may_try(&seat) {
-            return draw_page(&seat, Vec::new(), true);
+            return draw_page(&seat, Vec::new(), true).await;
+        }
+        if action == "try" {
+            seat.site.services.certificate.ask();
+            return Ok(redirect(PATH));
         }
         let (certificates, hosts, now) =
             (Arc::clone(&seat.site.certificates), seat.site.hosts.clone(), now(seat.site));
         let findings = tokio::task::spawn_blocking(move || certificates.examine(&hosts, now));
         let findings = findings.await.map_err(|error| Error::Internal(error.to_string()))?;
-        draw_page(&seat, findings.into_iter().map(FindingRow::from).collect(), false)
+        draw_page(&seat, findings.into_iter().map(FindingRow::from).collect(), false).await
     }
 }

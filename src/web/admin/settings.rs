@@ -30,7 +30,8 @@ use crate::{
 };
 
 /// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
-pub(super) const TABS: [&str; 14] = [
+pub(super) const TABS: [&str; 15] = [
+    "acme",
     "general",
     "enroll",
     "security",
@@ -53,7 +54,8 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 13] = [
+const GUARDED: [&str; 14] = [
+    "acme",
     "enroll",
     "security",
     "methods",

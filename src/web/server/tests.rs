@@ -538,13 +538,20 @@ async fn plain_http_is_sent_to_the_base_url_whatever_the_host() {
     let address = listener.local_addresses()[0];
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
-    let ended = tokio::spawn(async move { redirect(listener, "https://reset.example/", stop).await });
+    let folder = TempDir::new().unwrap();
+    let source = Source::SelfSigned { names: vec!["reset.example".into()], folder: folder.path().into() };
+    let certificates = Certificates::open(source, NOW).unwrap();
+    let ended = tokio::spawn(async move {
+        redirect(listener, "https://reset.example/", certificates, stop).await;
+    });
 
     for (request, location) in [
         ("GET /reset?lang=de HTTP/1.1\r\nHost: evil.example\r\n\r\n", "/reset?lang=de"),
         ("GET //evil.example/%2e HTTP/1.1\r\n\r\n", "//evil.example/%2e"),
         ("GET http://evil.example/x HTTP/1.1\r\nHost: evil.example\r\n\r\n", "/x"),
         ("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", "/"),
+        // No certificate is being ordered.
+        ("GET /.well-known/acme-challenge/x HTTP/1.1\r\n\r\n", "/.well-known/acme-challenge/x"),
     ] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let answer = ask(&mut stream, request).await;

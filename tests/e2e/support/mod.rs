@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod domain;
 pub mod http;
 pub mod mail_server;
+pub mod pebble;
 pub mod person;
 pub mod relay;
 pub mod server;
