@@ -29,7 +29,7 @@ const DAYS: u64 = 365;
 
 /// A data folder with a million enrollments and the events of a year; made once and kept.
 pub async fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-1");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-2");
     let done = folder.join("done");
     if done.exists() {
         return folder;
@@ -43,6 +43,7 @@ pub async fn folder() -> PathBuf {
     let keys = Keyring::open(&folder.join("secret.key"), &store).await.unwrap();
     let now = SystemClock.now();
     store.fill_log(&keys.audit, (0..EVENTS).map(|n| event(n, now))).await.unwrap();
+    store.index_users(&|_, _| {}).await.unwrap();
     eprintln!(
         "made {EVENTS} events in {:.1} s (once; kept in {})",
         began.elapsed().as_secs_f64(),
@@ -59,7 +60,8 @@ pub async fn open(folder: &Path) -> Store {
     Store::open(Arc::new(engine)).await.unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

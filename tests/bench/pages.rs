@@ -8,8 +8,8 @@ use std::{
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Request,
-    body::Bytes,
+    Request, Response,
+    body::{Bytes, Incoming},
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
@@ -60,7 +60,20 @@ impl Browser {
         }
     }
 
-    async fn send(&mut self, method: &str, path: &str, body: String) -> Page {
+    /// Asks for a file and throws it away; its bytes, and how many lines it has.
+    pub async fn drain(&mut self, path: &str) -> (u64, u64) {
+        let answer = self.ask("GET", path, String::new()).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let (mut body, mut bytes, mut lines) = (answer.into_body(), 0, 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.unwrap().into_data() else { continue };
+            bytes += data.len() as u64;
+            lines += data.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+        (bytes, lines)
+    }
+
+    async fn ask(&mut self, method: &str, path: &str, body: String) -> Response<Incoming> {
         let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
         if !pairs.is_empty() {
@@ -72,7 +85,11 @@ impl Browser {
                 .header("origin", format!("https://{}", self.host));
         }
         self.sender.ready().await.unwrap();
-        let answer = self.sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap();
+        self.sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap()
+    }
+
+    async fn send(&mut self, method: &str, path: &str, body: String) -> Page {
+        let answer = self.ask(method, path, body).await;
         let (head, body) = answer.into_parts();
         let headers: Vec<_> = head
             .headers
@@ -107,10 +124,15 @@ impl Menus {
         self.took.len() as f64 / self.lasted.as_secs_f64()
     }
 
+    /// The time that so many of 100 stay below.
+    pub fn within(&mut self, percent: usize) -> Duration {
+        self.took.sort_unstable();
+        self.took[(self.took.len() * percent / 100).min(self.took.len() - 1)]
+    }
+
     /// The time that 99 of 100 stay below.
     pub fn p99(&mut self) -> Duration {
-        self.took.sort_unstable();
-        self.took[(self.took.len() * 99 / 100).min(self.took.len() - 1)]
+        self.within(99)
     }
 }
 

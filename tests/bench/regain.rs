@@ -18,6 +18,7 @@ mod mail;
 #[path = "../e2e/support/mail_server.rs"]
 mod mail_server;
 mod pages;
+mod panel;
 mod server;
 mod store;
 
@@ -98,6 +99,7 @@ fn main() {
         }
         if wants("console") {
             data_console().await;
+            panel::measure().await;
         }
         if wants("mail") {
             mails().await;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ pub struct Server {
     pub port: u16,
     /// From the start of the process to the first whole page.
     pub first_page: Duration,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A domain that nobody ever asks.
@@ -32,17 +32,9 @@ impl Server {
     /// A server with its data there. `settings` are tables of the configuration. No limit is in the way but those
     /// that bound memory.
     pub async fn start(data: &Path, settings: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("regain-bench-").tempdir().unwrap();
+        let folder = folder();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let configuration = format!(
-            "listen = [\"127.0.0.1:{port}\"]\nlisten_http = []\nbase_url = \"https://localhost:{port}\"\ndata = '{}'\n\
-             [connections]\ntotal = 4096\nper_address = 4096\nidle_seconds = 120\n\
-             [settings.limits]\nrequests_per_address_per_minute = 0\nrequests_per_second_overall = 0\n\
-             starts_per_account_per_hour = 0\n{settings}",
-            data.display()
-        );
-        let file = folder.path().join("config.toml");
-        fs::write(&file, configuration).unwrap();
+        let file = configure(folder.path(), data, port, settings);
         let log = File::create(folder.path().join("server.log")).unwrap();
         let began = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_regain"))
@@ -65,7 +57,12 @@ impl Server {
             }
             sleep(Duration::from_millis(1)).await;
         }
-        Self { process, port, first_page: began.elapsed(), _folder: folder }
+        Self { process, port, first_page: began.elapsed(), folder }
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("server.log")).unwrap()
     }
 
     /// The processor time it has used so far.
@@ -93,6 +90,25 @@ impl Server {
     }
 }
 
+/// A folder for a configuration and what the program says.
+pub fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("regain-bench-").tempdir().unwrap()
+}
+
+/// Writes the configuration of a server; the file.
+pub fn configure(folder: &Path, data: &Path, port: u16, settings: &str) -> PathBuf {
+    let configuration = format!(
+        "listen = [\"127.0.0.1:{port}\"]\nlisten_http = []\nbase_url = \"https://localhost:{port}\"\ndata = '{}'\n\
+         [connections]\ntotal = 4096\nper_address = 4096\nidle_seconds = 120\n\
+         [settings.limits]\nrequests_per_address_per_minute = 0\nrequests_per_second_overall = 0\n\
+         starts_per_account_per_hour = 0\n{settings}",
+        data.display()
+    );
+    let file = folder.join("config.toml");
+    fs::write(&file, configuration).unwrap();
+    file
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.process);
@@ -111,7 +127,12 @@ pub fn processor_time(process: &str) -> Duration {
 
 /// MiB of a process, from a line of its status (`proc_pid_status(5)`).
 pub fn memory(process: &str, name: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    try_memory(process, name).unwrap()
+}
+
+/// The same of a process that may be gone.
+pub fn try_memory(process: &str, name: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
