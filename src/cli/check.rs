@@ -1,13 +1,10 @@
 //! `regain check`: one line for each thing looked at, and how to mend what is wrong.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{Failure, say};
+use super::{Failure, reachable, say};
 use crate::{
     app,
     config::Config,
@@ -145,15 +142,6 @@ async fn check_issued(config: &Config) -> Vec<Finding> {
         }
     }
     findings
-}
-
-/// An address by which this machine reaches itself where it listens at all of its own.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        // A socket for both families takes this one, too.
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 /// The data folder can only be opened by one process: a running server must not be disturbed, so only its

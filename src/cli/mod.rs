@@ -9,7 +9,12 @@ mod health;
 mod serve;
 mod settings;
 
-use std::{io::Write as _, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -70,6 +75,15 @@ pub struct Failure(pub String);
 /// Says something to the one at the console. Whoever has stopped reading misses nothing that matters.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// An address by which this machine reaches itself where it listens at all of its own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        // A socket for both families takes this one, too.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// Opens the store to be read from.

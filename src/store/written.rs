@@ -21,3 +21,19 @@ impl Written {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_counted_by_itself() {
+        let written = Written::default();
+        for (times, (action, outcome, _)) in written.all().enumerate() {
+            (0..times).for_each(|_| written.add(action, outcome));
+        }
+        for (times, (.., count)) in written.all().enumerate() {
+            assert_eq!(count, times as u64);
+        }
+    }
+}

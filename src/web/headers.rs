@@ -9,7 +9,7 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{Site, api, problem};
+use super::{Site, api, metrics::area, problem};
 use crate::{domain::refusal::Refusal, flows::Error};
 
 /// The longest address.
@@ -57,9 +57,9 @@ impl<E: Endpoint> Endpoint for Guard<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let (path, began) = (request.uri().path().to_owned(), Instant::now());
+        let (area, began) = (area(request.uri().path()), Instant::now());
         let response = self.answer(request).await?;
-        self.site.asked.answered(&path, response.status(), began.elapsed());
+        self.site.asked.answered(area, response.status(), began.elapsed());
         Ok(response)
     }
 }

@@ -54,9 +54,9 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// Counts a request that was answered.
-    pub(super) fn answered(&self, path: &str, status: StatusCode, took: Duration) {
-        let area = ("area", area(path));
+    /// Counts a request that was answered in an [`area`].
+    pub(super) fn answered(&self, area: &'static str, status: StatusCode, took: Duration) {
+        let area = ("area", area);
         let class = match status.as_u16() {
             ..200 => "1xx",
             200..300 => "2xx",
@@ -77,7 +77,7 @@ impl Asked {
 }
 
 /// Which part of the pages an address belongs to.
-fn area(path: &str) -> &'static str {
+pub(super) fn area(path: &str) -> &'static str {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let parts = ["admin", "api", "assets", "healthz", "readyz", "pwreset"];
     if first.is_empty() {

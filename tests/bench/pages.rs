@@ -68,7 +68,7 @@ impl Browser {
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.unwrap().into_data() else { continue };
             bytes += data.len() as u64;
-            lines += data.iter().filter(|byte| **byte == b'\n').count() as u64;
+            lines += data.split(|byte| *byte == b'\n').count() as u64 - 1;
         }
         (bytes, lines)
     }

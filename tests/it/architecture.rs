@@ -196,6 +196,13 @@ fn each_technology_is_named_by_its_owner_only() {
 }
 
 #[test]
+fn only_the_program_itself_is_let_off_the_lint_about_unsafe_code() {
+    let named: Vec<_> = sources().into_iter().filter(|source| source.code.contains("unsafe_code")).collect();
+    let paths: Vec<_> = named.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(paths, ["main.rs"]);
+}
+
+#[test]
 fn every_module_says_what_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();

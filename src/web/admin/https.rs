@@ -12,7 +12,7 @@ use super::{
     settings::{self, FindingRow, may_try},
 };
 use crate::{
-    domain::{admin::Role, clock::Timestamp, field::Problems, refusal::Refusal},
+    domain::{admin::Role, certificate::TRIES, clock::Timestamp, field::Problems, refusal::Refusal},
     flows::{Error, certificate},
     web::{Site, form::Form, user::page},
 };
@@ -42,6 +42,8 @@ struct Ordering {
     trouble: Option<(&'static str, String)>,
     is_running: bool,
     is_spent: bool,
+    /// The most in an hour, and in a day.
+    tries: (u32, u32),
     may_try: bool,
 }
 
@@ -72,6 +74,7 @@ async fn ordering(seat: &Seat<'_>) -> Result<Option<Ordering>, Error> {
         trouble: trouble.map(|trouble| (trouble.cause.as_str(), trouble.text)),
         is_running: view.is_running,
         is_spent: view.is_spent,
+        tries: TRIES,
         may_try: is_due && !view.is_running && seat.admin.role == Role::Administrator,
     }))
 }
