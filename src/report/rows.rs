@@ -1,6 +1,6 @@
 //! Rows of the console's tables, page by page, for [`export`].
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, vec};
 
 use futures_util::stream::{self, Stream};
 
@@ -69,6 +69,18 @@ pub fn columns<C: filter::Column>(columns: &[C], title: impl Fn(C) -> String) ->
     columns.iter().map(column).collect()
 }
 
+/// So many rows are made cells of at a time: of a whole page they would take as much room as its rows.
+const FEW: usize = 500;
+
+/// What is left of a page, and where the next one begins.
+struct Reading<S: Source> {
+    source: S,
+    search: Search<<S::Row as Row>::Column>,
+    columns: Vec<<S::Row as Row>::Column>,
+    page: vec::IntoIter<S::Row>,
+    is_more: bool,
+}
+
 /// All rows that a search finds, from its first page on, and of each these columns.
 pub fn rows<S: Source>(
     source: S,
@@ -76,14 +88,19 @@ pub fn rows<S: Source>(
     columns: Vec<<S::Row as Row>::Column>,
 ) -> impl Stream<Item = Result<Vec<Vec<export::Cell>>, store::Error>> + Send {
     let search = Search { limit: S::page_size(search.by), ..search };
-    stream::try_unfold(Some((source, search, columns)), |state| async move {
-        let Some((source, search, columns)) = state else { return Ok(None) };
-        let found = source.page(&search).await?;
-        let page =
-            found.rows.iter().map(|row| columns.iter().map(|column| cell(row.cell(*column))).collect());
-        let page: Vec<Vec<_>> = page.collect();
-        let next = found.next.map(|next| (source, Search { after: Some(next), ..search }, columns));
-        Ok(Some((page, next)))
+    let reading = Reading { source, search, columns, page: Vec::new().into_iter(), is_more: true };
+    stream::try_unfold(reading, |mut reading| async move {
+        if reading.page.len() == 0 && reading.is_more {
+            // What is left of the last page is let go before the next one is read.
+            reading.page = Vec::new().into_iter();
+            let found = reading.source.page(&reading.search).await?;
+            reading.page = found.rows.into_iter();
+            reading.is_more = found.next.is_some();
+            reading.search.after = found.next;
+        }
+        let of = |row: S::Row| reading.columns.iter().map(|column| cell(row.cell(*column))).collect();
+        let few: Vec<Vec<_>> = reading.page.by_ref().take(FEW).map(of).collect();
+        Ok((!few.is_empty()).then_some((few, reading)))
     })
 }
 

@@ -75,7 +75,7 @@ pub struct Site {
 /// All addresses, with the guard before them.
 pub fn routes(site: Arc<Site>) -> impl Endpoint {
     let mut routes = Route::new()
-        .at("/", user::Menu(Arc::clone(&site)))
+        .at("/", user::Menu::new(Arc::clone(&site)))
         .at("/healthz", health::Alive(Arc::clone(&site)))
         .at("/readyz", health::Ready(Arc::clone(&site)))
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))

@@ -103,6 +103,7 @@ pub async fn million() -> PathBuf {
     eprintln!("making a million enrollments (once; kept in {})", folder.display());
     let engine = SledEngine::open(&folder, &Options::default()).unwrap();
     let store = Store::open(Arc::new(engine)).await.unwrap();
+    assert_eq!(store.older().await.unwrap(), None);
     let question = |text| EnrolledQuestion {
         question: Question::write(text).unwrap(),
         hash: AnswerHash::make(&answer("rex"), [7; 16], COST, &Key::new([1; 32])).unwrap(),

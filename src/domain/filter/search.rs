@@ -181,16 +181,22 @@ impl<R> Page<R> {
     pub fn offer<E>(
         &mut self,
         cell: Cell,
-        identity: Vec<u8>,
+        identity: impl FnOnce() -> Vec<u8>,
         row: impl FnOnce() -> Result<R, E>,
     ) -> Result<(), E> {
-        let place = Place { cell, identity };
-        let is_before = |place: &Place, bound| compare(place, bound, self.is_descending) != Ordering::Greater;
-        if self.after.as_ref().is_some_and(|after| is_before(&place, after)) {
+        let worst = self.best.peek().filter(|_| self.best.len() > self.limit).map(|worst| &worst.place);
+        // Of most rows the cell alone tells.
+        let is_beyond =
+            |bound: &Place| if self.is_descending { cell < bound.cell } else { cell > bound.cell };
+        let is_passed =
+            |bound: &Place| if self.is_descending { cell > bound.cell } else { cell < bound.cell };
+        if worst.is_some_and(is_beyond) || self.after.as_ref().is_some_and(is_passed) {
             return Ok(());
         }
-        if self.best.len() > self.limit
-            && self.best.peek().is_some_and(|worst| !is_before(&place, &worst.place))
+        let place = Place { cell, identity: identity() };
+        let is_before = |place: &Place, bound| compare(place, bound, self.is_descending) != Ordering::Greater;
+        if self.after.as_ref().is_some_and(|after| is_before(&place, after))
+            || worst.is_some_and(|worst| !is_before(&place, worst))
         {
             return Ok(());
         }
@@ -227,7 +233,7 @@ mod tests {
         let mut page = Page::of(&search);
         for (name, number) in rows {
             let row = || Ok::<_, ()>(format!("{name}{number}"));
-            page.offer(Cell::text(name).for_order(), vec![*number], row).unwrap();
+            page.offer(Cell::text(name).for_order(), || vec![*number], row).unwrap();
         }
         page.finish(Some(rows.len() as u64))
     }

@@ -171,7 +171,7 @@ trait Encoder: Send {
     fn tail(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
-/// Begins to write a table whose rows come in pages, and returns the chunks of the file. Of the rows it holds one page.
+/// Begins to write a table whose rows come some at a time, and returns the chunks of the file. It holds no more rows than come.
 ///
 /// # Errors
 /// An error of the first page is returned as it is: nothing was written then. A later one ends the chunks with an error:

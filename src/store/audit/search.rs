@@ -59,13 +59,17 @@ impl Task {
             for row in rows.backward() {
                 let number = header.first + row as u64;
                 let cell = by.of(row).cell().for_order();
-                self.page.offer(cell, number.to_be_bytes().to_vec(), || {
-                    let events = match &events {
-                        Some(events) => events,
-                        None => events.insert(block.events()?),
-                    };
-                    events.read(row)
-                })?;
+                self.page.offer(
+                    cell,
+                    || number.to_be_bytes().to_vec(),
+                    || {
+                        let events = match &events {
+                            Some(events) => events,
+                            None => events.insert(block.events()?),
+                        };
+                        events.read(row)
+                    },
+                )?;
             }
         }
         Ok(self)

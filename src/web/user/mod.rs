@@ -1,99 +1,28 @@
 //! The user pages: the menu and the four flows.
 
 mod draw;
+mod menu;
 pub mod methods;
 pub mod page;
 mod take;
 
+pub use menu::Menu;
 pub(super) use take::{credential, passkey_name};
 
 use std::{sync::Arc, time::Duration};
 
 use poem::{
     Endpoint, Request, Response, Result,
-    error::MethodNotAllowedError,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, header},
 };
-use serde::Serialize;
 
 use super::{LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, language::asked, problem};
 use crate::{
-    domain::{
-        flow::{Kind, Step},
-        refusal::Refusal,
-    },
-    flows::{self, Error, Place, Visitor, session::SessionId},
+    domain::{flow::Kind, refusal::Refusal},
+    flows::{Error, Visitor, session::SessionId},
     render::Language,
     settings::Settings,
 };
-
-/// `/`: the menu. With `cmd`, the way to a flow's page.
-pub struct Menu(pub Arc<Site>);
-
-#[derive(Serialize)]
-struct MenuContext<'a> {
-    page: page::Page<'a>,
-    items: Vec<Item>,
-}
-
-#[derive(Serialize)]
-struct Item {
-    flow: &'static str,
-    href: String,
-}
-
-impl Endpoint for Menu {
-    type Output = Response;
-    async fn call(&self, request: Request) -> Result<Response> {
-        if request.method() == Method::POST {
-            return Err(MethodNotAllowedError.into());
-        }
-        let site = &self.0;
-        let query = Query::of(&request);
-        let suffix = query.prefill();
-        let language = language(site, &request);
-        if let Some(kind) = query.command {
-            let mut response = Response::builder()
-                .status(StatusCode::SEE_OTHER)
-                .header(header::LOCATION, format!("/{kind}{suffix}"))
-                .finish();
-            remember_language(&request, language, &mut response);
-            return Ok(response);
-        }
-        let settings = site.services.settings.load_full();
-        let items = Kind::ALL
-            .into_iter()
-            .filter(|kind| is_shown(&settings, *kind))
-            .map(|kind| Item { flow: kind.as_str(), href: format!("/{kind}{suffix}") })
-            .collect();
-        let page = page::Page::new(site, language, "menu", "menu");
-        let context = MenuContext { page, items };
-        let mut response = page::render(site, "user/menu.html", &language.code, context, StatusCode::OK);
-        remember_language(&request, language, &mut response);
-        // Whoever returns to the menu from a finished flow starts anew from here.
-        if let Some(session) = super::session(&request)
-            && has_finished(site, &request, session).await
-        {
-            set_cookie(&mut response, SESSION_COOKIE, "", Some(0));
-        }
-        Ok(response)
-    }
-}
-
-/// Whether all that was begun in this session is done, and something was.
-async fn has_finished(site: &Site, request: &Request, session: SessionId) -> bool {
-    let visitor = Visitor { address: Some(address(request)), language: None, session };
-    let mut finished = false;
-    for kind in Kind::ALL {
-        match flows::locate(&site.services, &visitor, kind).await {
-            Ok(Place::UnderWay(flow)) if matches!(flow.step, Step::Finished(_)) => finished = true,
-            Ok(Place::UnderWay(flow)) if flow.step == Step::Moved => {}
-            Ok(Place::Start | Place::Expired) => {}
-            Ok(Place::UnderWay(_)) | Err(_) => return false,
-        }
-    }
-    finished
-}
 
 fn is_shown(settings: &Settings, kind: Kind) -> bool {
     match kind {

@@ -1,6 +1,6 @@
 //! What the templates are given.
 
-use poem::{Response, http::StatusCode};
+use poem::{Body, Response, http::StatusCode};
 use serde::Serialize;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         field::{Field, Problem, Problems},
         flow::METHODS_IDLE,
     },
-    render::Language,
+    render::{self, Language},
     settings::Settings,
     web::Site,
 };
@@ -217,8 +217,7 @@ pub fn offered(settings: &Settings, domains: &[Domain]) -> Vec<Domain> {
     }
 }
 
-/// Draws a page. That every template renders with its sample is tested; should one fail all the same, the visitor
-/// gets a plain line and the log the reason.
+/// Draws a page.
 pub fn render(
     site: &Site,
     template: &str,
@@ -226,8 +225,19 @@ pub fn render(
     context: impl Serialize,
     status: StatusCode,
 ) -> Response {
+    answer(template, language, site.renderer.render(template, language, context), status)
+}
+
+/// Answers with a page that was drawn. That every template renders with its sample is tested; should one fail all the
+/// same, the visitor gets a plain line and the log the reason.
+pub fn answer(
+    template: &str,
+    language: &str,
+    drawn: Result<impl Into<Body>, render::Error>,
+    status: StatusCode,
+) -> Response {
     let response = Response::builder().status(status).header("content-language", language);
-    match site.renderer.render(template, language, context) {
+    match drawn {
         Ok(html) => response.content_type("text/html; charset=utf-8").body(html),
         Err(error) => {
             tracing::error!(%error, template, "a page could not be drawn");
