@@ -1,5 +1,6 @@
 //! Where questions are asked that may take a while: each is worked at in a task of its own, and who asks again is told how
-//! far it is, or gets the answer. There are a few at a time; what nobody asks about any more is given up.
+//! far it is, or gets the answer. There are a few at a time; what nobody asks about any more is given up, as soon as the
+//! same person asks something else.
 //!
 //! It must not know what is asked.
 
@@ -13,7 +14,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::{AbortHandle, JoinSet},
     time::{Instant, timeout},
 };
@@ -22,8 +23,12 @@ use crate::{domain::admin::AdminId, flows::Error};
 
 /// So many questions are worked at, at a time.
 const MOST: usize = 4;
+/// So many are worked at or wait for it.
+const MOST_OPEN: usize = 16;
 /// So many of one person.
-const MOST_OF_ONE: usize = 2;
+const MOST_OF_ONE: usize = 4;
+/// A page that waits for its rows asks again sooner than after so long: what was left meanwhile makes room for another.
+const LEFT: Duration = Duration::from_secs(3);
 /// So many tables are written as files at a time.
 const EXPORTS: usize = 2;
 /// So many answers are kept.
@@ -106,8 +111,11 @@ struct Inner {
 /// The desk; what is being worked at ends with it.
 pub struct Desk {
     inner: Mutex<Inner>,
+    turns: Arc<Semaphore>,
     /// So long somebody may be away before their question is given up.
     patience: Duration,
+    /// So long a page may wait until it asks again.
+    left: Duration,
     /// Who writes a table as a file.
     exporting: Arc<Mutex<Vec<AdminId>>>,
 }
@@ -127,7 +135,13 @@ impl Drop for Turn {
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { inner: Mutex::default(), patience: PATIENCE, exporting: Arc::default() }
+        Self {
+            inner: Mutex::default(),
+            turns: Arc::new(Semaphore::new(MOST)),
+            patience: PATIENCE,
+            left: LEFT,
+            exporting: Arc::default(),
+        }
     }
 }
 
@@ -184,15 +198,24 @@ impl Desk {
             asked.again.notify_one();
             return Some((asked.answer.clone(), Arc::clone(&asked.progress), false));
         }
-        let open = inner.asked.iter().filter(|asked| asked.is_open());
-        let own = open.clone().filter(|asked| asked.question.who == question.who);
-        if open.count() >= MOST || own.count() >= MOST_OF_ONE {
+        let own = |asked: &&Asked| asked.is_open() && asked.question.who == question.who;
+        if inner.asked.iter().filter(own).count() >= MOST_OF_ONE {
+            let left = inner.asked.iter().filter(own).min_by_key(|asked| asked.at);
+            let left = left.filter(|asked| asked.at.elapsed() >= self.left)?.question.clone();
+            inner.give_up(|asked| asked.question == left);
+        }
+        if inner.asked.iter().filter(|asked| asked.is_open()).count() >= MOST_OPEN {
             return None;
         }
         let (told, answer) = watch::channel(None);
         let progress = Arc::<Progress>::default();
         let again = Arc::<Notify>::default();
-        let (work, asked_again) = (work(Arc::clone(&progress)), Arc::clone(&again));
+        let (work, turns) = (work(Arc::clone(&progress)), Arc::clone(&self.turns));
+        let work = async move {
+            let _turn = turns.acquire_owned().await;
+            work.await
+        };
+        let asked_again = Arc::clone(&again);
         let patience = self.patience;
         let task = inner.tasks.spawn(async move {
             let forgotten = async { while timeout(patience, asked_again.notified()).await.is_ok() {} };
@@ -221,16 +244,15 @@ impl Desk {
 
     /// Gives up what somebody asked, and forgets what was answered: it is otherwise now.
     pub fn forget(&self, who: &AdminId) {
-        self.lock().asked.retain(|asked| {
-            if asked.question.who == *who {
-                asked.task.abort();
-            }
-            asked.question.who != *who
-        });
+        self.lock().give_up(|asked| asked.question.who == *who);
     }
 }
 
 impl Inner {
+    fn give_up(&mut self, which: impl Fn(&Asked) -> bool) {
+        self.asked.extract_if(.., |asked| which(asked)).for_each(|asked| asked.task.abort());
+    }
+
     fn sweep(&mut self) {
         while self.tasks.try_join_next().is_some() {}
         self.asked
@@ -301,18 +323,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn few_are_worked_at_and_none_that_nobody_asks_about() {
+    async fn what_nobody_asks_about_is_given_up() {
         let desk = Desk { patience: Duration::from_millis(1), ..Desk::default() };
         let gate = Arc::<Notify>::default();
-        for what in ["a", "b"] {
-            assert!(matches!(ask(&desk, what, &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
-        }
-        assert!(matches!(ask(&desk, "c", &gate, Duration::ZERO).await, Reply::Busy));
+        assert!(matches!(ask(&desk, "a", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
         while !desk.lock().asked.iter().all(|asked| asked.task.is_finished()) {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(ask(&desk, "c", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        assert!(matches!(ask(&desk, "b", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
         assert_eq!(desk.lock().asked.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_left_makes_room_for_what_they_ask_now() {
+        let (mut desk, gate) = (Desk::default(), Arc::<Notify>::default());
+        for what in ["a", "b", "c", "d"] {
+            assert!(matches!(ask(&desk, what, &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        }
+        assert!(matches!(ask(&desk, "e", &gate, Duration::ZERO).await, Reply::Busy));
+        desk.left = Duration::ZERO;
+        // This one is still wanted.
+        assert!(matches!(ask(&desk, "a", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        assert!(matches!(ask(&desk, "e", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        let left: Vec<_> = desk.lock().asked.iter().map(|asked| asked.question.what.clone()).collect();
+        assert_eq!(left, ["a", "c", "d", "e"]);
     }
 
     #[tokio::test]

@@ -28,29 +28,29 @@ const PASSWORD: &str = "A-Long-Enough-Passphrase";
 /// Visitors who ask for the menu without pause.
 const VISITORS: usize = 2;
 
-/// What is answered within 100 ms.
-const QUICK: [(&str, &str); 17] = [
+/// What is answered within 100 ms: by date, user, domain, source or type.
+const QUICK: [(&str, &str); 14] = [
     ("events", ""),
     ("events", "at within last_7_days"),
     ("events", "user like user0123456"),
-    ("events", "user like user01234*"),
     ("events", "user like user0123456 and at within last_30_days"),
     ("events", "domain like LAB"),
     ("events", "domain like LAB and source like admin"),
     ("events", "event in (reset)"),
     ("events", "event in (reset) and outcome in (failure)"),
     ("events", "source_ip like 10.1.2.3"),
-    ("events", "source_ip like 10.1.2.*"),
     ("users", ""),
     ("users", "enrolled within last_7_days"),
     ("users", "user like user0123456"),
-    ("users", "user like user01234*"),
     ("users", "domain like corp.example"),
     ("users", "state in (enrolled)"),
 ];
 
 /// What may take longer.
-const ARBITRARY: [(&str, &str, &str); 6] = [
+const ARBITRARY: [(&str, &str, &str); 9] = [
+    ("events", "user like user01234*", ""),
+    ("events", "source_ip like 10.1.2.*", ""),
+    ("users", "user like user01234*", ""),
     ("events", "user like *123* and detail like *wrong*", ""),
     ("events", "user like *1234567*", ""),
     ("events", "detail like *wrong* and (source_ip like 10.2.* or not user like user0*)", "source_ip"),
