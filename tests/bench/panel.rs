@@ -25,8 +25,10 @@ use super::{
 };
 
 const PASSWORD: &str = "A-Long-Enough-Passphrase";
-/// Visitors who ask for the menu without pause.
+/// Visitors who ask for the menu.
 const VISITORS: usize = 2;
+/// What each of them waits between two pages while questions are asked: some 1,500 pages a second.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What is answered within 100 ms: by date, user, domain, source or type.
 const QUICK: [(&str, &str); 14] = [
@@ -86,7 +88,7 @@ pub async fn measure() {
         let over = Arc::clone(&over);
         move || over.load(Ordering::Relaxed)
     };
-    let visitors = tokio::spawn(menus(server.port, VISITORS, Duration::ZERO, enough));
+    let visitors = tokio::spawn(menus(server.port, VISITORS, PAUSE, enough));
     for (table, filter, by) in ARBITRARY {
         let (first, all) = ask(&mut browser, table, filter, by).await;
         let what = format!("{table}: \"{filter}\"{}{by}", if by.is_empty() { "" } else { " by " });
