@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper::body::Bytes;
 use poem::{
     Endpoint, Request, Response, Result,
     error::MethodNotAllowedError,
@@ -28,7 +27,7 @@ pub struct Menu {
 /// The menu as it was drawn for these settings, by language.
 struct Drawn {
     settings: Arc<Settings>,
-    pages: Vec<(String, Bytes)>,
+    pages: Vec<(String, String)>,
 }
 
 #[derive(Serialize)]
@@ -61,7 +60,7 @@ impl Menu {
     }
 
     /// Drawn once for all who come without a name.
-    fn plain(&self, language: &Language) -> Result<Bytes, render::Error> {
+    fn plain(&self, language: &Language) -> Result<String, render::Error> {
         let settings = self.site.services.settings.load_full();
         {
             let drawn = self.drawn.read().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +70,7 @@ impl Menu {
                 return Ok(html.clone());
             }
         }
-        let html = Bytes::from(self.draw(&settings, language, "")?);
+        let html = self.draw(&settings, language, "")?;
         let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&drawn.settings, &settings) {
             *drawn = Drawn { settings, pages: Vec::new() };
@@ -103,7 +102,7 @@ impl Endpoint for Menu {
         let html = if suffix.is_empty() {
             self.plain(language)
         } else {
-            self.draw(&site.services.settings.load(), language, &suffix).map(Bytes::from)
+            self.draw(&site.services.settings.load(), language, &suffix)
         };
         let mut response = page::answer("user/menu.html", &language.code, html, StatusCode::OK);
         remember_language(&request, language, &mut response);
