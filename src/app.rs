@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a running program. Nothing else builds adapters.
 
 pub mod console;
+pub mod control;
 
 use std::{
     fs,
@@ -51,7 +52,7 @@ use crate::{
         Store,
         audit::Head,
         copy_name,
-        engine::{Options, SledEngine, copy_closed},
+        engine::{self, Options, SledEngine, copy_closed},
         keyring::Keyring,
     },
     tls::{
@@ -221,6 +222,7 @@ impl App {
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
+            backup: tokio::sync::Mutex::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };
@@ -339,7 +341,8 @@ impl App {
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, api, watched, reload, links, head);
+        let control = control::serve(&self.data, &self.site.services, shutdown.clone());
+        tokio::join!(watch, jobs, redirect, pages, api, watched, reload, links, head, control);
     }
 }
 
@@ -431,6 +434,17 @@ pub async fn open_present(config: &Config) -> Result<(Store, Keyring), Error> {
     Ok((store, keys))
 }
 
+/// Makes sure that no program has the data folder's store open.
+pub fn require_unused(config: &Config) -> Result<(), Error> {
+    engine::require_unused(&config.data).map_err(|e| Error(e.to_string()))
+}
+
+/// Notes the end of the audit log outside the store.
+pub fn write_head(config: &Config, head: Head) -> Result<(), Error> {
+    let file = config.head_path();
+    write_whole(&file, &head.to_string()).map_err(|e| Error(format!("{}: {e}", file.display())))
+}
+
 /// What this process writes is nobody else's, and its memory, with passwords in it, is never written anywhere.
 fn close_off() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit};
@@ -461,7 +475,8 @@ async fn note_start(services: &Services, is_shorter: bool) {
     flows::note(services, event, None).await;
 }
 
-fn make_folder(folder: &Path) -> Result<(), Error> {
+/// Makes the data folder, if it is not there.
+pub fn make_folder(folder: &Path) -> Result<(), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| {
         Error(format!(
             "the data folder {}: {e}; it must be writable for the user Regain runs as",

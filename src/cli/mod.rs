@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod check;
 mod demo;
 mod export;
@@ -46,6 +47,10 @@ enum Command {
     Admin(admin::AdminArguments),
     /// Look after the audit log.
     Audit(audit::AuditArguments),
+    /// Write a sealed backup of all that is kept, also while Regain is running.
+    Backup(backup::BackupArguments),
+    /// Put a backup in the place of the present data. Regain must not be running.
+    Restore(backup::RestoreArguments),
     /// Write the audit log, or those who enrolled, to a file. Regain must not be running; its panel does the same.
     Export(export::ExportArguments),
     /// Look at what was changed in the admin panel, and take it back.
@@ -112,6 +117,8 @@ pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
         Command::Health(arguments) => health::run(&arguments.load()?).await,
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(&arguments).await,
+        Command::Backup(arguments) => backup::run(&arguments).await.map(|()| true),
+        Command::Restore(arguments) => Box::pin(backup::restore(&arguments)).await.map(|()| true),
         Command::Export(arguments) => export::run(&arguments).await.map(|()| true),
         Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
     }

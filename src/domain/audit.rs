@@ -89,11 +89,15 @@ pub enum Action {
     Export,
     /// The log was verified.
     Verify,
+    /// A backup was made, or could not be.
+    Backup,
+    /// A backup was put back.
+    Restore,
 }
 
 impl Action {
     /// All of them, in the order of their numbers in the store: new ones go to the end.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Enroll,
         Self::Reset,
         Self::Unlock,
@@ -112,6 +116,8 @@ impl Action {
         Self::EnrollmentDeleted,
         Self::Export,
         Self::Verify,
+        Self::Backup,
+        Self::Restore,
     ];
 
     /// Its word in filters, exports, and among the texts.
@@ -135,6 +141,8 @@ impl Action {
             Self::EnrollmentDeleted => "enrollment_deleted",
             Self::Export => "export",
             Self::Verify => "verify",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
         }
     }
 }

@@ -88,6 +88,23 @@ impl Tally {
         Allowance::Granted
     }
 
+    /// Raises each count to the other's, where that is higher: of two times the same is counted, nobody gains by it.
+    pub fn raise_to(&mut self, other: &Self) {
+        self.wrong_answers = self.wrong_answers.max(other.wrong_answers);
+        self.locked_at = match (self.locked_at, other.locked_at) {
+            (Some(one), Some(another)) => Some(one.min(another)),
+            (one, another) => one.or(another),
+        };
+        self.wrong_passwords = self.wrong_passwords.max(other.wrong_passwords);
+        self.wrong_password_at = self.wrong_password_at.max(other.wrong_password_at);
+        self.wrong_codes = self.wrong_codes.max(other.wrong_codes);
+        self.wrong_code_at = self.wrong_code_at.max(other.wrong_code_at);
+        self.starts = self.starts.max(other.starts);
+        self.starts_since = self.starts_since.max(other.starts_since);
+        self.held_up_told = self.held_up_told && other.held_up_told;
+        self.touched_at = self.touched_at.max(other.touched_at);
+    }
+
     /// Gives a try back that turned out right.
     pub fn refund_answer(&mut self) {
         self.wrong_answers = self.wrong_answers.saturating_sub(1);

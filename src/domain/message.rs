@@ -84,6 +84,8 @@ impl Topic {
                 Action::Start
                 | Action::Retention
                 | Action::Verify
+                | Action::Backup
+                | Action::Restore
                 | Action::Message
                 | Action::CodeSent
                 | Action::Setting

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod answer;
 pub mod api_token;
 pub mod audit;
+pub mod backup;
 pub mod caps;
 pub mod certificate;
 pub mod clock;

@@ -66,6 +66,11 @@ impl TotpSecret {
         found
     }
 
+    /// The last step whose code can have been taken by that time.
+    pub fn last_step(now: Timestamp) -> u64 {
+        u64::try_from(now.millis()).unwrap_or(0) / 1000 / Self::PERIOD + 1
+    }
+
     /// The code of a step (RFC 4226 5.3).
     pub(crate) fn code(&self, step: u64) -> Zeroizing<String> {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.reveal());

@@ -7,6 +7,7 @@ pub mod access;
 pub mod answer;
 pub mod api_tokens;
 pub mod attempt;
+pub mod backup;
 pub mod certificate;
 pub mod change;
 pub mod change_settings;
@@ -118,6 +119,8 @@ pub struct Services {
     pub purge: rounds::Desk,
     /// How far counting who has enrolled is.
     pub coverage: rounds::Desk,
+    /// Held while a backup is made.
+    pub backup: tokio::sync::Mutex<()>,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }

@@ -39,6 +39,8 @@ pub struct Keyring {
     pub certificates: Key,
     /// Seals the events of the audit log.
     pub audit: Key,
+    /// Makes the keys that backups are sealed with.
+    pub backups: Key,
     recognition: Key,
 }
 
@@ -100,8 +102,16 @@ impl Keyring {
             handles: derive("regain passkey handles 1"),
             certificates: derive("regain certificates 1"),
             audit: derive("regain audit log 1"),
+            backups: derive("regain backups 1"),
             recognition: derive("regain recognition 1"),
         }
+    }
+
+    /// Reads the secret that is there.
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        let text = read(path).map_err(|source| Error::File { path: shown.clone(), source })?;
+        Ok(Self::from_secret(&parse(&text).ok_or(Error::Malformed(shown))?))
     }
 
     /// Reads the secret, or makes one if the store is new, and makes sure that it belongs to the store.

@@ -4,6 +4,7 @@
 //! It must not know what the records are for.
 
 pub mod audit;
+pub mod backup;
 mod bloom;
 mod bytes;
 mod certificate;

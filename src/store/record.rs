@@ -9,6 +9,7 @@ use crate::domain::{
     account::{AccountKey, DomainName, ObjectGuid},
     admin::{AdminId, AdminSession, Invitation, LocalAdmin, SecondFactor, SetupLink},
     api_token::ApiToken,
+    backup,
     caps::Sent,
     clock::Timestamp,
     coverage::Coverage,
@@ -322,6 +323,14 @@ impl Kept for purge::Report {
     type Key = ();
     fn key((): &()) -> Vec<u8> {
         vec![Self::SPACE.letter(), b'p']
+    }
+}
+
+impl Kept for backup::Report {
+    const SPACE: Space = Space::Settings;
+    type Key = ();
+    fn key((): &()) -> Vec<u8> {
+        vec![Self::SPACE.letter(), b'b']
     }
 }
 

@@ -235,6 +235,7 @@ impl TestApp {
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
+            backup: tokio::sync::Mutex::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

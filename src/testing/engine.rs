@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Link, Room, SledEngine};
+use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Follower, Link, Room, SledEngine};
 
 /// How the store behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,6 +88,10 @@ impl Engine for MoodyEngine {
 
     fn keep_log(&self, letter: u8, link: Link) {
         self.inner.keep_log(letter, link);
+    }
+
+    fn follow(&self) -> Follower {
+        self.inner.follow()
     }
 
     fn condition(&self) -> Condition {

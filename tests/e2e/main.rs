@@ -11,6 +11,7 @@
 mod acme;
 mod api;
 mod audit;
+mod backups;
 mod check;
 mod console;
 mod directory_contract;

@@ -49,7 +49,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("rustls_acme", &["tls/acme.rs"]),
     ("webauthn_rs_core", &["passkeys.rs"]),
     ("qrcode", &["web/user/methods.rs"]),
-    ("data_encoding", &["domain/totp.rs", "store/audit/", "testing/device.rs"]),
+    ("data_encoding", &["domain/totp.rs", "store/audit/", "store/backup/", "testing/device.rs"]),
     ("tokio_rustls", &["tls/", "notify/"]),
     // The settings ask it only what a server's name may look like.
     ("rustls", &["tls/", "directory/active_directory/", "notify/", "settings/form.rs"]),

@@ -20,7 +20,7 @@ use regain::{
 /// What that program left behind: three people enrolled, one of them reset a password, the panel has an account and a
 /// changed setting. Its audit log has no seals.
 const PLAIN_LOG: &str = "before-the-seals.tar.gz";
-const COPY: &str = "backup-before-format-2";
+const COPY: &str = "backup-before-format-3";
 
 /// The data folder of that archive, and a configuration for it.
 fn unpacked(archive: &str) -> (tempfile::TempDir, Config) {

@@ -42,6 +42,12 @@ impl fmt::Display for Head {
 }
 
 impl Head {
+    /// Of the last record of the log, and its key.
+    pub(super) fn of_record(key: &[u8], record: &[u8]) -> Result<Self, Error> {
+        let number = record::number_of(key).ok_or_else(|| Error::Damaged("a key of the audit log".into()))?;
+        Ok(Self { number, seal: entry::parts(record)?.0 })
+    }
+
     /// What [`Self`] is shown as.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, seal) = text.trim().split_once(' ')?;
@@ -205,9 +211,7 @@ impl Store {
         let (from, to) = record::space_bounds(Space::Audit);
         let rows = self.engine.scan(from, to, Direction::Backward, 1).await?;
         let Some((known, record)) = rows.first() else { return Ok(None) };
-        let number =
-            record::number_of(known).ok_or_else(|| Error::Damaged("a key of the audit log".into()))?;
-        Ok(Some(Head { number, seal: entry::parts(record)?.0 }))
+        Head::of_record(known, record).map(Some)
     }
 
     /// Whether an end of the log that was noted once is still in it, or was dropped by now as its time was over.

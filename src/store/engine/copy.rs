@@ -11,7 +11,7 @@ use std::{
 use super::{Error, on_sled::lock};
 
 /// What belongs together.
-const PARTS: [&str; 2] = ["db", "store.id"];
+pub(super) const PARTS: [&str; 2] = ["db", "store.id"];
 /// So much has to be left on the disk besides, in bytes.
 const MARGIN: u64 = 32 << 20;
 

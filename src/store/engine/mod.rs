@@ -2,16 +2,20 @@
 //! returns. The interface is async and says nothing of the engine behind it, so that another can take its place.
 
 mod copy;
+mod follow;
 mod on_sled;
 mod sentinel;
 mod space;
+mod swap;
 
 use std::{ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 
 pub use copy::copy_closed;
+pub use follow::{Follower, Written};
 pub use on_sled::{Options, SledEngine};
+pub use swap::{put_in_place, require_unused};
 
 /// The largest key, in bytes: a DNS name and an identity fit.
 pub const MAXIMUM_KEY: usize = 320;
@@ -97,6 +101,10 @@ pub trait Engine: Send + Sync + 'static {
     /// What entries that are appended from now on are written as: under `letter` and their number (8 bytes, big-endian),
     /// consecutive from 1 in the order in which their batches are carried out. There is one log, and it is named once.
     fn keep_log(&self, letter: u8, link: Link);
+
+    /// Follows what is written from now on. What was carried out before a batch is answered was handed over by then, even if
+    /// that batch is refused for want of room.
+    fn follow(&self) -> Follower;
 
     /// Whether it can be used.
     fn condition(&self) -> Condition;

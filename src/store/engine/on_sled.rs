@@ -31,8 +31,10 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Batch, Condition, Direction, Engine, Error, Link, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
+    follow::{Follower, Followers},
     sentinel::{self, Mark, Sentinel},
     space::Space,
+    swap,
 };
 
 /// Batches that are made durable together, at most.
@@ -92,6 +94,7 @@ struct Shared {
     damage: OnceLock<String>,
     path: PathBuf,
     log: OnceLock<(u8, Link)>,
+    followers: Followers,
 }
 
 impl Shared {
@@ -154,6 +157,7 @@ impl SledEngine {
     /// Opens the database in a data folder, or makes one if the folder is new. Blocks.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, Error> {
         let lock = lock(folder)?;
+        swap::finish(folder)?;
         let space = Space::of(folder, options.reserve, options.least_free);
         let files =
             Files { path: folder.join("db"), cache: options.cache, sentinel: Sentinel::of(folder), space };
@@ -175,6 +179,7 @@ impl SledEngine {
             damage: OnceLock::new(),
             path: files.path.clone(),
             log: OnceLock::new(),
+            followers: Followers::default(),
         });
         let (queue, jobs) = sync_channel(QUEUE);
         let writer = Writer {
@@ -292,6 +297,10 @@ impl Engine for SledEngine {
         if self.shared.log.set((letter, link)).is_err() {
             tracing::error!("the log was named already");
         }
+    }
+
+    fn follow(&self) -> Follower {
+        self.shared.followers.add()
     }
 
     fn condition(&self) -> Condition {
@@ -576,6 +585,7 @@ impl Writer {
         };
         let mut fatal = None;
         let mut answers = Vec::with_capacity(group.len());
+        let mut carried_out = Vec::with_capacity(group.len());
         for job in group {
             let result = match &fatal {
                 Some(error) => Err(Error::clone(error)),
@@ -584,6 +594,7 @@ impl Writer {
                     linked.and_then(|(batch, last)| {
                         guarded(|| apply(&db, &batch))?;
                         self.last = last;
+                        carried_out.push(batch);
                         Ok(())
                     })
                 }
@@ -608,8 +619,13 @@ impl Writer {
             Ok(()) => {
                 self.mark = mark;
                 self.wait = FIRST_WAIT;
+                self.shared.followers.tell(&carried_out);
             }
-            Err(error) => self.close(error.to_string()),
+            Err(error) => {
+                // What was read meanwhile may not be there later.
+                self.shared.followers.lose(error);
+                self.close(error.to_string());
+            }
         }
         for (answer, result) in answers {
             // What was applied but not synced is not promised to anyone.
