@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod control;
+mod listeners;
 
 use std::{
     fs,
@@ -55,12 +56,10 @@ use crate::{
         engine::{self, Options, SledEngine, copy_closed},
         keyring::Keyring,
     },
-    tls::{
-        self, Certificates,
-        acceptor::{Limits, Listener},
-    },
-    web::{self, ApiLimits, Site, limit::AddressLimits, server},
+    tls::{self, Certificates, acceptor::Limits},
+    web::{self, ApiLimits, Site, client_ip::Believed, limit::AddressLimits, server},
 };
+use listeners::Listeners;
 
 /// How often certificate files are looked at.
 const WATCH: Duration = Duration::from_secs(5);
@@ -93,12 +92,8 @@ pub struct Demo {
 pub struct App {
     site: Arc<Site>,
     certificates: Arc<Certificates>,
-    secure: Listener,
-    /// The listener of the API alone, and the names it is called by.
-    api: Option<(Listener, Vec<String>)>,
-    plain: Option<Listener>,
-    /// The listener for those who watch.
-    watched: Option<Listener>,
+    listeners: Listeners,
+    believed: Believed,
     base_url: BaseUrl,
     data: PathBuf,
     head: PathBuf,
@@ -230,18 +225,10 @@ impl App {
         prepare_demo(&services, changes).await?;
         let is_shorter = !holds_noted(&config.head_path(), &services).await;
         note_start(&services, is_shorter).await;
-        let limits = limits(config);
         if let Err(error) = certificate::adopt(&services).await {
             tracing::error!(%error, "the certificate that is kept can't be read");
         }
-        let server_config =
-            tls::server_config(Arc::clone(&certificates)).map_err(|e| Error(e.to_string()))?;
-        let bind = Error::of("listen");
-        let secure = Listener::bind(&config.listen_addresses(), Some(server_config), limits.clone())
-            .map_err(|e| bind(&e))?;
-        let api = listen_apart(config, Arc::clone(&certificates), limits.clone())?;
-        let plain = listen_plainly("listen_http", &config.redirect_addresses(), &limits)?;
-        let watched = listen_plainly("listen_metrics", &config.metrics_addresses(), &limits)?;
+        let listeners = Listeners::open(config, &certificates, &limits(config))?;
         let began_at = services.clock.now();
         let site = Arc::new(Site {
             services: Arc::new(services),
@@ -250,7 +237,7 @@ impl App {
             noted: AddressLimits::default(),
             trials: AddressLimits::default(),
             api: ApiLimits::default(),
-            api_apart: api.is_some(),
+            api_apart: listeners.api.is_some(),
             desk: report::desk::Desk::default(),
             asked: web::Asked::default(),
             certificates: Arc::clone(&certificates),
@@ -261,10 +248,8 @@ impl App {
         Ok(Self {
             site,
             certificates,
-            secure,
-            api,
-            plain,
-            watched,
+            listeners,
+            believed: listeners::believed(config),
             base_url,
             data: config.data.clone(),
             head: config.head_path(),
@@ -273,12 +258,12 @@ impl App {
 
     /// Where it listens for HTTPS.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.secure.local_addresses()
+        self.listeners.secure.local_addresses()
     }
 
     /// Where it listens for the API alone.
     pub fn api_addresses(&self) -> Vec<SocketAddr> {
-        self.api.iter().flat_map(|(listener, _)| listener.local_addresses()).collect()
+        self.listeners.api.iter().flat_map(|(listener, _)| listener.local_addresses()).collect()
     }
 
     /// The link by which the first administrator's account is made, if nobody can sign in yet. Whoever has it may: it
@@ -309,9 +294,10 @@ impl App {
         let certificates = Arc::clone(&self.certificates);
         let watch = certificates.watch(WATCH, OffsetDateTime::now_utc, shutdown.clone());
         let jobs = jobs::run(Arc::clone(&self.site.services), shutdown.clone());
+        let believed = &self.believed;
         let origin = self.base_url.origin().to_owned();
         let redirect = async {
-            if let Some(plain) = self.plain {
+            if let Some(plain) = self.listeners.redirected {
                 server::redirect(plain, &origin, Arc::clone(&self.certificates), shutdown.clone()).await;
             }
         };
@@ -320,29 +306,52 @@ impl App {
             Arc::new(move |status: StatusCode| -> Response { web::bare_page(&site, status) })
         };
         let api = async {
-            if let Some((listener, hosts)) = self.api {
+            if let Some((listener, hosts)) = self.listeners.api {
                 let routes = web::api_routes(Arc::clone(&self.site), hosts);
-                Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
+                Box::pin(server::serve(
+                    listener,
+                    routes,
+                    Arc::clone(&page),
+                    believed.clone(),
+                    shutdown.clone(),
+                ))
+                .await;
             }
         };
         let watched = async {
-            if let Some(listener) = self.watched {
+            if let Some(listener) = self.listeners.watched {
                 let routes = web::watch_routes(&self.site);
-                Box::pin(server::serve(listener, routes, Arc::clone(&page), shutdown.clone())).await;
+                Box::pin(server::serve(
+                    listener,
+                    routes,
+                    Arc::clone(&page),
+                    believed.clone(),
+                    shutdown.clone(),
+                ))
+                .await;
             }
         };
-        let pages = server::serve(
-            self.secure,
+        let pages = Box::pin(server::serve(
+            self.listeners.secure,
             web::routes(Arc::clone(&self.site)),
             Arc::clone(&page),
+            believed.clone(),
             shutdown.clone(),
-        );
+        ));
+        let handed = async {
+            if let Some(listener) = self.listeners.handed {
+                let routes = web::routes(Arc::clone(&self.site));
+                let served =
+                    server::serve(listener, routes, Arc::clone(&page), believed.clone(), shutdown.clone());
+                Box::pin(served).await;
+            }
+        };
         let certificates = Arc::clone(&self.certificates);
         let reload = reload_on_hangup(certificates, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services, shutdown.clone());
         let control = control::serve(&self.data, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, api, watched, reload, links, head, control);
+        tokio::join!(watch, jobs, redirect, pages, handed, api, watched, reload, links, head, control);
     }
 }
 
@@ -355,29 +364,6 @@ fn open_certificates(config: &Config) -> Result<Arc<Certificates>, Error> {
         _ => tls::Source::SelfSigned { names: config.names(), folder: config.data.clone() },
     };
     Certificates::open(source, OffsetDateTime::now_utc()).map_err(|e| Error(e.to_string()))
-}
-
-/// A listener without TLS, if there is to be one.
-fn listen_plainly(key: &str, addresses: &[SocketAddr], limits: &Limits) -> Result<Option<Listener>, Error> {
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    Listener::bind(addresses, None, limits.clone()).map(Some).map_err(|e| Error::of(key)(&e))
-}
-
-/// The listener of the API alone, if it is to have one, and the names it is called by.
-fn listen_apart(
-    config: &Config,
-    certificates: Arc<Certificates>,
-    limits: Limits,
-) -> Result<Option<(Listener, Vec<String>)>, Error> {
-    let addresses = config.api_addresses();
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let server_config = tls::server_config(certificates).map_err(|e| Error(e.to_string()))?;
-    let listener = Listener::bind(&addresses, Some(server_config), limits);
-    Ok(Some((listener.map_err(|e| Error::of("listen_api")(&e))?, config.api_hosts())))
 }
 
 /// A demonstration begins with settings of its own.

@@ -1,17 +1,18 @@
 //! `regain check`: one line for each thing looked at, and how to mend what is wrong.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use time::OffsetDateTime;
 
 use super::{Failure, reachable, say};
 use crate::{
     app,
-    config::Config,
+    config::{Config, ProxyHeader},
     domain::{
         clock::{Clock, SystemClock},
         finding::{Finding, Verdict},
         message::Channel,
+        network::Place,
     },
     flows::certificate::wanted_by,
     notify::{self, Standing, forward::Way},
@@ -44,6 +45,9 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         None => tell(&Finding::new("configuration", Verdict::Bad, "base_url is needed to serve")),
     }
     for finding in check_certificate(&config).await {
+        tell(&finding);
+    }
+    for finding in check_proxies(&config) {
         tell(&finding);
     }
     tell(&check_data(&config));
@@ -125,7 +129,11 @@ async fn check_issued(config: &Config) -> Vec<Finding> {
         };
         findings.push(Finding { subject, verdict, text });
     }
-    let Some(address) = config.listen_addresses().first().map(|address| reachable(*address)) else {
+    // Where the PROXY protocol is spoken only proxies are let in.
+    let is_direct = |address: &SocketAddr| !config.speaks_proxy_protocol(&Place::Address(*address));
+    let Some(address) = config.listen_addresses().into_iter().find(is_direct).map(reachable) else {
+        let text = "can't be looked at from here: only proxies can connect";
+        findings.push(Finding::new("certificate", Verdict::Warning, text));
         return findings;
     };
     match tls::examine_at(address, &config.hosts(), OffsetDateTime::now_utc()).await {
@@ -140,6 +148,47 @@ async fn check_issued(config: &Config) -> Vec<Finding> {
                         https.certificate and https.key";
             findings.push(Finding::new("certificate", Verdict::Warning, text));
         }
+    }
+    findings
+}
+
+/// Whom Regain believes who its visitors are.
+fn check_proxies(config: &Config) -> Vec<Finding> {
+    let subject = "proxies";
+    let mut findings = Vec::new();
+    let proxies = &config.proxies;
+    for network in config.trusted_networks() {
+        let (bits, all) = network.bits();
+        if bits == 0 {
+            let text = format!(
+                "{network} is everybody: each visitor can pretend to come from any address; name the proxies alone"
+            );
+            findings.push(Finding::new(subject, Verdict::Bad, text));
+        } else if all - bits > if all == 32 { 8 } else { 64 } {
+            let text = format!(
+                "{network} has many addresses: whoever is at one of them can pretend to come from any other; name the \
+                 proxies alone"
+            );
+            findings.push(Finding::new(subject, Verdict::Warning, text));
+        }
+    }
+    if !proxies.trusted.is_empty() && proxies.header == ProxyHeader::None && proxies.protocol.is_empty() {
+        let text = "are trusted, but nothing is believed of them: all their visitors seem to come from the same \
+                    address; set header or protocol in [proxies]";
+        findings.push(Finding::new(subject, Verdict::Warning, text));
+    }
+    let header = match proxies.header {
+        ProxyHeader::None => None,
+        ProxyHeader::XForwardedFor => Some("X-Forwarded-For"),
+        ProxyHeader::Forwarded => Some("Forwarded"),
+    };
+    if let Some(header) = header {
+        let text = format!("tell their visitors' addresses in {header}; they must set it or add to it");
+        findings.push(Finding::new(subject, Verdict::Good, text));
+    }
+    for place in &proxies.protocol {
+        let text = format!("speak the PROXY protocol at {place}; nobody else is let in there");
+        findings.push(Finding::new(subject, Verdict::Good, text));
     }
     findings
 }

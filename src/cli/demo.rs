@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let app = App::open(&config, Some(Demo { directories, settings })).await.map_err(|e| fails(&e))?;
     let key = app.demo_administrator().await.map_err(|e| fails(&e))?;
     greet(&authority, temporary.is_some(), key.reveal());
-    app.serve(until_signalled()?).await;
+    Box::pin(app.serve(until_signalled()?)).await;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     if let Some(link) = app.setup_link().await.map_err(|e| Failure(e.to_string()))? {
         invite(&link);
     }
-    app.serve(until_signalled()?).await;
+    Box::pin(app.serve(until_signalled()?)).await;
     tracing::info!("stopped");
     Ok(())
 }

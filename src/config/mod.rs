@@ -4,6 +4,7 @@
 mod base_url;
 mod environment;
 mod keys;
+mod proxies;
 mod sources;
 
 use std::{
@@ -16,6 +17,7 @@ use toml::Table;
 use zeroize::Zeroizing;
 
 pub use base_url::BaseUrl;
+pub use proxies::{Proxies, ProxyHeader};
 pub use sources::{Source, Sources};
 
 use crate::settings::{
@@ -39,6 +41,8 @@ tab! {
         listen: Vec<String> = vec!["[::]:443".into()], as listen_form;
         /// Where plain HTTP is listened for, only to be sent to HTTPS.
         listen_http: Vec<String> = vec!["[::]:80".into()], as listen_form;
+        /// Where a proxy on this machine is handed the pages in plain HTTP.
+        listen_plain: Vec<String> = Vec::new(), as proxies::plain_form;
         /// Where the API is listened for, apart from the pages; where they are if there are none.
         listen_api: Vec<String> = Vec::new(), as listen_form;
         /// Where those who watch are told how everything stands, over plain HTTP.
@@ -47,6 +51,8 @@ tab! {
         secret_file: Option<PathBuf> = None, as form::some;
         /// The certificate.
         https: Https = Https::default();
+        /// The proxies in front.
+        proxies: Proxies = Proxies::default();
         /// The log.
         log: Log = Log::default();
         /// What clients may cost.
@@ -219,7 +225,8 @@ impl Config {
                 "\"http_01\" is answered where plain HTTP is listened for, and listen_http has no address";
             faults.push(Fault::new("settings.acme.challenge", text));
         }
-        if self.listen.is_empty() {
+        faults.extend(self.faults_of_proxies());
+        if self.listen.is_empty() && self.listen_plain.is_empty() {
             faults.push(Fault::new("listen", "needs an address at least, such as \"[::]:443\""));
         }
         faults

@@ -1,6 +1,11 @@
 //! Where visitors come from.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 /// What a visitor is counted by: the IPv4 address, or the /64 of an IPv6 address, which is one subscriber's.
 pub fn network_of(address: IpAddr) -> IpAddr {
@@ -42,6 +47,37 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && masked(address, self.bits) == self.first
+    }
+}
+
+impl Network {
+    /// How many of the first bits are alike, and how many there are.
+    pub fn bits(&self) -> (u8, u8) {
+        (self.bits, if self.first.is_ipv4() { 32 } else { 128 })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.bits)
+    }
+}
+
+/// Where a program listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// An address with a port.
+    Address(SocketAddr),
+    /// A socket in the file system.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 

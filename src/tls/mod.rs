@@ -8,6 +8,7 @@ mod error;
 mod examine;
 mod pem;
 mod probe;
+mod proxy_protocol;
 mod self_signed;
 
 use std::{

@@ -5,6 +5,7 @@
 
 mod admin;
 mod api;
+pub mod client_ip;
 pub mod csrf;
 mod form;
 mod headers;
@@ -146,12 +147,9 @@ fn session(request: &Request) -> Option<SessionId> {
     cookie(request, SESSION_COOKIE).and_then(SessionId::parse)
 }
 
-/// The visitor's address.
+/// The visitor's address, behind proxies as they tell it.
 fn address(request: &Request) -> IpAddr {
-    request
-        .remote_addr()
-        .as_socket_addr()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip().to_canonical())
+    request.remote_addr().as_socket_addr().map_or(client_ip::UNKNOWN, |address| address.ip().to_canonical())
 }
 
 /// The language of the pages for this request.

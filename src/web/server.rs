@@ -8,6 +8,7 @@ use std::{
     any::Any,
     convert::Infallible,
     io, mem,
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,6 +37,7 @@ use poem::{
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::client_ip::Believed;
 use crate::tls::{
     Certificates,
     acceptor::{Arrival, Limits, Listener, Open, Phase, Seat, Wait},
@@ -62,8 +64,13 @@ pub type Page = Arc<dyn Fn(StatusCode) -> Response + Send + Sync>;
 /// A request that may change something (all but GET, HEAD, OPTIONS, TRACE) runs to its end even if the client
 /// goes away or the answer comes too late for it: what was begun in the directory must be written in the
 /// audit log as well.
-pub async fn serve<E>(mut listener: Listener, endpoint: E, page: Page, shutdown: CancellationToken)
-where
+pub async fn serve<E>(
+    mut listener: Listener,
+    endpoint: E,
+    page: Page,
+    believed: Believed,
+    shutdown: CancellationToken,
+) where
     E: IntoEndpoint,
     E::Endpoint: 'static,
 {
@@ -75,6 +82,7 @@ where
         http2: http2(&limits),
         endpoint: endpoint.into_endpoint(),
         page,
+        believed,
         limits,
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
@@ -127,6 +135,7 @@ struct Server<E> {
     http2: auto::Builder<TokioExecutor>,
     endpoint: E,
     page: Page,
+    believed: Believed,
     limits: Limits,
     tasks: TaskTracker,
     /// No new requests.
@@ -138,7 +147,8 @@ struct Server<E> {
 /// Who is at the other end of a connection.
 struct Peer {
     local: LocalAddr,
-    remote: RemoteAddr,
+    remote: Option<SocketAddr>,
+    is_of_proxy: bool,
     scheme: Scheme,
     seat: Arc<Seat>,
 }
@@ -163,8 +173,9 @@ impl<E: Endpoint + 'static> Server<E> {
         };
         let seat = connection.seat;
         let peer = Arc::new(Peer {
-            local: LocalAddr(Addr::SocketAddr(connection.local)),
-            remote: RemoteAddr(Addr::SocketAddr(connection.remote)),
+            local: LocalAddr(Addr::SocketAddr(connection.local.unwrap_or_else(nowhere))),
+            remote: connection.remote,
+            is_of_proxy: connection.is_of_proxy,
             scheme: if connection.secure { Scheme::HTTPS } else { Scheme::HTTP },
             seat: Arc::clone(&seat),
         });
@@ -329,9 +340,18 @@ impl<E: Endpoint + 'static> Server<E> {
                 waiting: None,
             }))
         };
-        let parts = RequestParts::from((parts, peer.local.clone(), peer.remote.clone(), peer.scheme.clone()));
+        let visitor = self.believed.visitor(peer.remote, peer.is_of_proxy, &parts.headers);
+        // The port is the connection's, which may be the proxy's.
+        let port = peer.remote.map_or(0, |remote| remote.port());
+        let remote = RemoteAddr(Addr::SocketAddr(SocketAddr::new(visitor, port)));
+        let parts = RequestParts::from((parts, peer.local.clone(), remote, peer.scheme.clone()));
         Request::from_parts(parts, body)
     }
+}
+
+/// The end of a connection that has no address.
+fn nowhere() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 0))
 }
 
 /// RFC 9110 sections 15.3.5 and 15.4.5: a body there would be taken for the next answer.
@@ -454,7 +474,8 @@ pub async fn redirect(
     shutdown: CancellationToken,
 ) {
     let base_url = base_url.trim_end_matches('/').to_owned();
-    serve(listener, Redirect { base_url, certificates }, Arc::new(plain), shutdown).await;
+    serve(listener, Redirect { base_url, certificates }, Arc::new(plain), Believed::default(), shutdown)
+        .await;
 }
 
 /// Where an authority asks for the page of a challenge (RFC 8555 8.3).

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     // composes with the one, and delivers
     ("telemetry", &["config"]),
     // words
-    ("config", &["settings"]),
+    ("config", &["domain", "settings"]),
     ("settings", &["domain"]),
     ("domain", &[]),
 ];

@@ -2,7 +2,6 @@
 
 use std::{
     future::pending,
-    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -118,7 +117,7 @@ impl Served {
             }
         });
         let page: Page = Arc::new(|status| Response::from((status, format!("page {}", status.as_u16()))));
-        let ended = tokio::spawn(serve(listener, endpoint, page, shutdown.clone()));
+        let ended = tokio::spawn(serve(listener, endpoint, page, Believed::default(), shutdown.clone()));
         Self { address, certificates, shutdown, ended, go, running, finished, _data: data }
     }
 
