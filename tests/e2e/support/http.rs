@@ -2,7 +2,13 @@
 //!
 //! HTTP/1.1 over TLS, one connection a request; any certificate is accepted (and can be looked at).
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
@@ -12,7 +18,7 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -23,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Visitor {
     address: SocketAddr,
+    /// Where it comes from, if that is to be told.
+    from: Option<Ipv4Addr>,
+    /// Lines of the head that it adds to each request.
+    lies: String,
     host: String,
     /// The cookies kept so far, by name.
     pub cookies: BTreeMap<String, String>,
@@ -41,10 +51,27 @@ impl Visitor {
             .with_no_client_auth();
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
+            from: None,
+            lies: String::new(),
             host: format!("localhost:{port}"),
             cookies: BTreeMap::new(),
             tls: TlsConnector::from(Arc::new(config)),
         }
+    }
+
+    /// The same visitor, from that address of this machine, who reaches the server through what listens on another port.
+    #[must_use]
+    pub fn through(mut self, port: u16, from: [u8; 4]) -> Self {
+        self.address.set_port(port);
+        self.from = Some(from.into());
+        self
+    }
+
+    /// The same visitor, who adds these lines to the head of each request.
+    #[must_use]
+    pub fn who_says(mut self, lines: &[&str]) -> Self {
+        self.lies = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        self
     }
 
     /// Asks for a page.
@@ -85,7 +112,8 @@ impl Visitor {
     /// Sends a request with these headers besides Host, Cookie, Content-Length and Connection.
     pub async fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Page {
         use std::fmt::Write as _;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host);
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}", self.host, self.lies);
         if !self.cookies.is_empty() {
             let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             write!(head, "Cookie: {}\r\n", pairs.join("; ")).unwrap();
@@ -122,10 +150,19 @@ impl Visitor {
 
     /// A connection for a test that wants to be slow, rude or persistent.
     pub async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(self.address).await?;
+        let tcp = self.dial().await?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").unwrap();
         timeout(PATIENCE, self.tls.connect(name, tcp)).await?
+    }
+
+    /// A connection without TLS.
+    pub async fn dial(&self) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
+        }
+        socket.connect(self.address).await
     }
 
     /// The certificate that the server shows.

@@ -10,6 +10,7 @@ pub mod http;
 pub mod mail_server;
 pub mod pebble;
 pub mod person;
+pub mod proxy;
 pub mod relay;
 pub mod server;
 pub mod syslog_server;
