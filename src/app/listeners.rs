@@ -83,7 +83,7 @@ pub(super) fn believed(config: &Config) -> Believed {
         ProxyHeader::XForwardedFor => Some(Told::XForwardedFor),
         ProxyHeader::Forwarded => Some(Told::Forwarded),
     };
-    Believed { trusted: config.trusted_networks(), header }
+    Believed::of(config.trusted_networks(), header)
 }
 
 /// The listener of the API alone, if it is to have one, and the names it is called by.

@@ -132,8 +132,12 @@ async fn check_issued(config: &Config) -> Vec<Finding> {
     // Where the PROXY protocol is spoken only proxies are let in.
     let is_direct = |address: &SocketAddr| !config.speaks_proxy_protocol(&Place::Address(*address));
     let Some(address) = config.listen_addresses().into_iter().find(is_direct).map(reachable) else {
-        let text = "can't be looked at from here: only proxies can connect";
-        findings.push(Finding::new("certificate", Verdict::Warning, text));
+        let (verdict, text) = if config.listen.is_empty() {
+            (Verdict::Good, "is the proxy's: nothing is listened to over HTTPS")
+        } else {
+            (Verdict::Warning, "can't be looked at from here: only proxies can connect")
+        };
+        findings.push(Finding::new("certificate", verdict, text));
         return findings;
     };
     match tls::examine_at(address, &config.hosts(), OffsetDateTime::now_utc()).await {

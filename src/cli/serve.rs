@@ -15,6 +15,8 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         base_url = config.base_url.as_ref().map(crate::config::BaseUrl::origin),
         addresses = addresses.join(" "),
         api = app.api_addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        handed_to_proxies =
+            config.plain_places().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         "serving"
     );
     if let Some(link) = app.setup_link().await.map_err(|e| Failure(e.to_string()))? {

@@ -4,7 +4,13 @@
 //! the words are read from the right, as long as they are a trusted proxy's: what is left of the first other address
 //! may be anybody's invention. Must not know what is asked for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use poem::http::{HeaderMap, HeaderName, header};
 
@@ -26,12 +32,19 @@ pub enum Told {
 #[derive(Debug, Clone, Default)]
 pub struct Believed {
     /// The proxies.
-    pub trusted: Vec<Network>,
+    trusted: Vec<Network>,
     /// Their header; `None` if they tell in none.
-    pub header: Option<Told>,
+    header: Option<Told>,
+    /// Whether it was said that a proxy told nothing.
+    said: Arc<AtomicBool>,
 }
 
 impl Believed {
+    /// What is believed of proxies in these networks, who tell in that header.
+    pub fn of(trusted: Vec<Network>, header: Option<Told>) -> Self {
+        Self { trusted, header, said: Arc::default() }
+    }
+
     /// The visitor's address.
     pub fn visitor(&self, remote: Option<SocketAddr>, is_of_proxy: bool, headers: &HeaderMap) -> IpAddr {
         let own = remote.map_or(UNKNOWN, |remote| remote.ip().to_canonical());
@@ -42,6 +55,13 @@ impl Believed {
         };
         let lines: Vec<_> =
             headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        if lines.is_empty() && !self.said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                proxy = %own,
+                header = ?told,
+                "a proxy doesn't tell for whom it comes: all its visitors count as one until it does"
+            );
+        }
         // A proxy that tells nothing does not come for itself: the pages must not take its visitors for it.
         let mut visitor = UNKNOWN;
         for word in lines.iter().rev().flat_map(|line| from_the_right(line, told)) {
@@ -173,7 +193,7 @@ mod tests {
 
     fn believed(header: Told) -> Believed {
         let trusted = ["10.0.0.0/24", "2001:db8:f::/64"].map(|network| network.parse().unwrap()).to_vec();
-        Believed { trusted, header: Some(header) }
+        Believed::of(trusted, Some(header))
     }
 
     fn visitor(header: Told, lines: &[&str]) -> String {
