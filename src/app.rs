@@ -34,7 +34,7 @@ use crate::{
     flows::{
         self, Connect, Services,
         attempt::Turns,
-        certificate,
+        backup, certificate,
         change_settings::{self, Change, Edit, Editor},
         forward::Reached,
         hashing::HashPool,
@@ -217,7 +217,7 @@ impl App {
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
-            backup: tokio::sync::Mutex::default(),
+            backup: backup::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

@@ -1,6 +1,6 @@
 //! `regain check`: one line for each thing looked at, and how to mend what is wrong.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use time::OffsetDateTime;
 
@@ -16,6 +16,7 @@ use crate::{
     },
     flows::certificate::wanted_by,
     notify::{self, Standing, forward::Way},
+    store::backup,
     tls,
 };
 
@@ -51,6 +52,9 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         tell(&finding);
     }
     tell(&check_data(&config));
+    if let Some(folder) = &config.settings.backup.folder {
+        tell(&check_backups(folder));
+    }
     if config.settings.domain.is_empty() {
         let text = "no domain is configured here; if one was added in the admin panel, try it there";
         tell(&Finding::new("directory", Verdict::Warning, text));
@@ -199,6 +203,19 @@ fn check_proxies(config: &Config) -> Vec<Finding> {
 
 /// The data folder can only be opened by one process: a running server must not be disturbed, so only its
 /// permissions are looked at.
+/// Where a backup is made each day.
+fn check_backups(folder: &Path) -> Finding {
+    let subject = format!("backups in {}", folder.display());
+    match backup::examine(folder) {
+        Ok(()) => Finding { subject, verdict: Verdict::Good, text: "writable".into() },
+        Err(error) => {
+            let text =
+                format!("{error}; the folder has to exist and to be writable for the user Regain runs as");
+            Finding { subject, verdict: Verdict::Bad, text }
+        }
+    }
+}
+
 fn check_data(config: &Config) -> Finding {
     let subject = format!("data folder {}", config.data.display());
     let (verdict, text) = match std::fs::metadata(&config.data) {

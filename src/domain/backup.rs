@@ -18,7 +18,9 @@ const TELL: Duration = Duration::from_secs(23 * 60 * 60);
 pub struct Report {
     /// When the last try ended.
     pub tried_at: Option<Timestamp>,
-    /// Why it was in vain, if it was.
+    /// Whether it made one.
+    pub is_made: bool,
+    /// What was wrong with it.
     pub fault: Option<String>,
     /// The last that was made.
     pub made: Option<Made>,
@@ -48,10 +50,10 @@ impl Report {
         let is_since = |at: Timestamp| at >= last && at <= now + TELL;
         let is_made = self.made.as_ref().is_some_and(|made| is_since(made.at));
         let is_tried = self.tried_at.is_some_and(|at| now.since(at) < RETRY && at <= now + RETRY);
-        !(is_made || is_tried && self.fault.is_some())
+        !(is_made || is_tried && !self.is_made)
     }
 
-    /// Whether those who run this are to be told that it was in vain.
+    /// Whether those who run this are to be told that something was wrong.
     pub fn is_news(&self, now: Timestamp) -> bool {
         self.fault.is_some() && self.told_at.is_none_or(|told| now.since(told) >= TELL || told > now)
     }
@@ -67,7 +69,7 @@ mod tests {
 
     fn made(hours: i64) -> Report {
         let made = Made { at: at(hours), file: String::new(), bytes: 1, records: 1 };
-        Report { tried_at: Some(at(hours)), made: Some(made), ..Report::default() }
+        Report { tried_at: Some(at(hours)), is_made: true, made: Some(made), ..Report::default() }
     }
 
     #[test]
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn after_a_failure_it_is_tried_each_hour_and_told_once_a_day() {
-        let failed = Report { fault: Some("full".into()), tried_at: Some(at(27)), ..made(3) };
+        let failed = Report { fault: Some("full".into()), is_made: false, tried_at: Some(at(27)), ..made(3) };
         assert!(!failed.is_due(3, at(27)) && failed.is_due(3, at(28)));
         assert!(failed.is_news(at(27)));
         let told = Report { told_at: Some(at(27)), ..failed };

@@ -51,11 +51,13 @@ pub enum Topic {
     ExpiryReminder,
     /// The certificate of the pages is about to run out.
     CertificateExpiry,
+    /// A backup could not be made by itself.
+    BackupFailed,
 }
 
 impl Topic {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Code,
         Self::Confirmation,
         Self::Enroll,
@@ -74,6 +76,7 @@ impl Topic {
         Self::EnrollReminder,
         Self::ExpiryReminder,
         Self::CertificateExpiry,
+        Self::BackupFailed,
     ];
 
     /// The alert about an event; `None` if there is none.
@@ -134,6 +137,7 @@ impl Topic {
             Self::EnrollReminder => "enroll_reminder",
             Self::ExpiryReminder => "expiry_reminder",
             Self::CertificateExpiry => "certificate_expiry",
+            Self::BackupFailed => "backup_failed",
         }
     }
 }
@@ -146,7 +150,7 @@ impl Topic {
 
     /// Whether it is for those who run this, and not for the person it is about.
     pub const fn is_alarm(self) -> bool {
-        matches!(self, Self::TextMessageCap | Self::Trial | Self::CertificateExpiry)
+        matches!(self, Self::TextMessageCap | Self::Trial | Self::CertificateExpiry | Self::BackupFailed)
     }
 
     /// The folder of its templates.
@@ -154,6 +158,7 @@ impl Topic {
         match self {
             Self::Code | Self::Confirmation => "code",
             Self::TextMessageCap | Self::Trial => "alarm",
+            Self::CertificateExpiry | Self::BackupFailed => "upkeep",
             other => other.as_str(),
         }
     }

@@ -78,7 +78,7 @@ async fn count(
     stop: &CancellationToken,
 ) -> Result<Option<Count>, Error> {
     let domain = &directory.domain().name;
-    under_way.is_at(domain, 0);
+    under_way.is_at(domain.as_str(), 0);
     require_sound(directory).await?;
     let settings = services.settings.load_full();
     let mut count = Count { at: services.now(), permitted: 0, enrolled: 0 };
@@ -102,7 +102,7 @@ async fn count(
             }
         }
         if number % TOGETHER == 0 {
-            under_way.is_at(domain, number);
+            under_way.is_at(domain.as_str(), number as u64);
             if !pause(stop).await {
                 return Ok(None);
             }

@@ -23,6 +23,7 @@ pub mod identify;
 pub mod import;
 pub mod manage_users;
 pub mod methods;
+mod operators;
 pub mod outbox;
 pub mod panel_passkeys;
 pub mod prove;
@@ -119,8 +120,8 @@ pub struct Services {
     pub purge: rounds::Desk,
     /// How far counting who has enrolled is.
     pub coverage: rounds::Desk,
-    /// Held while a backup is made.
-    pub backup: tokio::sync::Mutex<()>,
+    /// Where backups are made.
+    pub backup: backup::Desk,
     /// One turn at a time for those who are counted against.
     pub turns: attempt::Turns,
 }

@@ -112,7 +112,7 @@ async fn look(
     (under_way, stop): (&UnderWay<'_>, &CancellationToken),
     report: &mut OfDomain,
 ) -> Result<Option<Skipped>, Error> {
-    under_way.is_at(domain, 0);
+    under_way.is_at(domain.as_str(), 0);
     let Ok(directory) = services.directory(domain) else { return Ok(Some(Skipped::NotConfigured)) };
     require_sound(directory.as_ref()).await?;
     let mut missing = Vec::new();
@@ -128,7 +128,7 @@ async fn look(
         report.looked_at += guids.len();
         missing.extend(guids.iter().filter(|guid| !existing.contains(guid)));
         report.missing = missing.len();
-        under_way.is_at(domain, report.looked_at);
+        under_way.is_at(domain.as_str(), report.looked_at as u64);
         let Some((last, _)) = page.last().filter(|_| guids.len() == page.len()) else { break };
         after = last.clone();
         if !pause(stop).await {

@@ -1,5 +1,5 @@
-//! Rounds over a domain's accounts that are made once a day or when somebody asks: where it is seen how far one is, and
-//! how gently the directory is asked.
+//! What is done once a day or when somebody asks: where it is seen how far it is, and, where it goes over a domain's
+//! accounts, how gently the directory is asked.
 
 use std::{
     sync::{
@@ -13,10 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use crate::{
-    directory::Directory,
-    domain::{account::DomainName, refusal::Service},
-};
+use crate::{directory::Directory, domain::refusal::Service};
 
 /// So long the directory is left alone after each hundred accounts.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -32,10 +29,10 @@ pub struct Desk {
 /// How far it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
-    /// The domain that is looked at.
-    pub domain: String,
-    /// Accounts of it that were looked at.
-    pub looked_at: usize,
+    /// What is worked at: a domain, or the file of a backup.
+    pub at: String,
+    /// How much of it is done: accounts, or records.
+    pub done: u64,
 }
 
 impl Desk {
@@ -78,8 +75,8 @@ impl Desk {
 pub(super) struct UnderWay<'a>(&'a Desk);
 
 impl UnderWay<'_> {
-    pub(super) fn is_at(&self, domain: &DomainName, looked_at: usize) {
-        *self.0.lock() = Some(Progress { domain: domain.to_string(), looked_at });
+    pub(super) fn is_at(&self, at: &str, done: u64) {
+        *self.0.lock() = Some(Progress { at: at.to_owned(), done });
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::flows::{Error, Services, coverage, purge, rounds::Desk};
+use crate::flows::{Error, Services, backup, coverage, purge, rounds::Desk};
 
 /// How often it is looked whether a day has gone by since the last round, in this run of the program or one before.
 const LOOK: Duration = Duration::from_secs(60 * 60);
@@ -18,6 +18,8 @@ pub(super) enum Daily {
     Purge,
     /// Counting who has enrolled.
     Coverage,
+    /// Making a backup.
+    Backup,
 }
 
 impl Daily {
@@ -25,6 +27,7 @@ impl Daily {
         match self {
             Self::Purge => "looking for accounts that are gone",
             Self::Coverage => "counting who has enrolled",
+            Self::Backup => "making a backup",
         }
     }
 
@@ -32,6 +35,7 @@ impl Daily {
         match self {
             Self::Purge => &services.purge,
             Self::Coverage => &services.coverage,
+            Self::Backup => &services.backup.daily,
         }
     }
 
@@ -41,6 +45,7 @@ impl Daily {
                 Ok(purge::last(services).await?.is_none_or(|last| last.is_old(services.clock.now())))
             }
             Self::Coverage => coverage::is_due(services).await,
+            Self::Backup => backup::is_due(services).await,
         }
     }
 
@@ -48,6 +53,7 @@ impl Daily {
         match self {
             Self::Purge => purge::round(services, shutdown).await.map(|_| ()),
             Self::Coverage => coverage::round(services, shutdown).await,
+            Self::Backup => backup::round(services, shutdown).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What happens without anybody asking: flows that have ended are removed, writes left open are settled, counts of
 //! names that don't exist are forgotten, and answers where no questions are asked any more. The audit log is packed, sent on, and verified. What
 //! is yet to be told is sent, people are reminded, and the certificate is looked after. Once a day it is looked who is gone,
-//! and counted who has enrolled.
+//! counted who has enrolled, and made a backup of it all.
 
 mod answers;
 mod certificate;
@@ -50,6 +50,7 @@ pub async fn run(services: Arc<Services>, shutdown: CancellationToken) {
         Box::pin(forward::run(&services, &shutdown)),
         Box::pin(daily::run(Daily::Purge, &services, &shutdown)),
         Box::pin(daily::run(Daily::Coverage, &services, &shutdown)),
+        Box::pin(daily::run(Daily::Backup, &services, &shutdown)),
         Box::pin(certificate::run(&services, &shutdown)),
         Box::pin(verify::run(&services, &shutdown)),
         rounds(&services, &shutdown)

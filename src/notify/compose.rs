@@ -252,13 +252,10 @@ mod tests {
                 let html = mail.html.unwrap();
                 // Nobody came from anywhere when someone is reminded.
                 let reminds = matches!(topic, Topic::EnrollReminder | Topic::ExpiryReminder);
-                if topic == Topic::CertificateExpiry {
+                if topic.folder() == "upkeep" {
                     // It is about nobody.
-                    assert!(
-                        mail.text.contains("2026-11-23 21:46 UTC") && mail.text.contains(": 3"),
-                        "{}",
-                        mail.text
-                    );
+                    assert!(mail.text.contains("2026-11-23 21:46 UTC"), "{}", mail.text);
+                    assert!(topic != Topic::CertificateExpiry || mail.text.contains(": 3"), "{}", mail.text);
                     assert!(!mail.text.contains("mary") && !html.contains("[DAYS]"));
                     continue;
                 }

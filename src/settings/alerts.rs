@@ -32,7 +32,7 @@ tab! {
     /// The Alerts tab. Alerts are sent once mail is set up.
     pub struct Alerts {
         /// Who is told when Regain itself needs looking after, when no more text messages are sent in an hour, the
-        /// certificate runs out, or someone's app for the admin panel was set up: e-mail addresses.
+        /// certificate runs out, a backup can't be made, or someone's app for the admin panel was set up: e-mail addresses.
         operators: Vec<String> = Vec::new(), as address;
         /// Someone enrolled.
         enroll: Alert = Alert::default();
@@ -63,7 +63,7 @@ impl Alerts {
     pub fn recipients(&self, topic: Topic) -> Option<impl Iterator<Item = &str>> {
         let (recipients, bcc) = match topic {
             Topic::AdminAccess => Some((&self.operators[..], &[][..])),
-            Topic::TextMessageCap | Topic::CertificateExpiry => {
+            Topic::TextMessageCap | Topic::CertificateExpiry | Topic::BackupFailed => {
                 (!self.operators.is_empty()).then_some((&self.operators[..], &[][..]))
             }
             Topic::Code

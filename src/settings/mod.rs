@@ -6,6 +6,7 @@ mod admin;
 mod alerts;
 mod api;
 mod audit;
+mod backup;
 mod codes;
 mod domain;
 mod enroll;
@@ -27,6 +28,7 @@ pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use api::Api;
 pub use audit::{Audit, SyslogTransport};
+pub use backup::Backup;
 pub use codes::{Addresses, Characters, Codes, Order};
 pub use domain::{DomainSettings, Transport};
 pub use enroll::Enroll;
@@ -61,6 +63,8 @@ table::tab! {
         admin: Admin = Admin::default();
         /// The Audit tab.
         audit: Audit = Audit::default();
+        /// The Backup tab.
+        backup: Backup = Backup::default();
         /// The API tab.
         api: Api = Api::default();
         /// The Limits tab.

@@ -37,7 +37,7 @@ use crate::{
     flows::{
         Services,
         attempt::Turns,
-        certificate, change_settings,
+        backup, certificate, change_settings,
         forward::Reached,
         hashing::HashPool,
         import,
@@ -235,7 +235,7 @@ impl TestApp {
             import: import::Desk::default(),
             purge: rounds::Desk::default(),
             coverage: rounds::Desk::default(),
-            backup: tokio::sync::Mutex::default(),
+            backup: backup::Desk::default(),
             turns: Turns::default(),
             in_force: AtomicU64::new(0),
         };

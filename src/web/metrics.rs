@@ -24,7 +24,7 @@ use prometheus_client::{
 use super::Site;
 use crate::{
     domain::{flow::Kind, message::Errand},
-    flows::{Error, coverage, forward::Way},
+    flows::{Error, backup, coverage, forward::Way},
 };
 
 /// Upper bounds of the classes of durations, in seconds.
@@ -146,6 +146,7 @@ impl Standing<'_> {
         self.one("regain_certificate_expiry_timestamp_seconds", help, expires);
         self.events(site);
         self.store(site).await;
+        self.backups(site).await;
         self.messages(site).await;
         self.directories(site).await;
         if let Err(error) = self.process(site) {
@@ -188,6 +189,14 @@ impl Standing<'_> {
         }
         let waiting = number(site.services.hashing.waiting());
         self.one("regain_hashes_waiting", "Answers that wait to be hashed", waiting);
+    }
+
+    async fn backups(&mut self, site: &Site) {
+        if let Ok(Some(last)) = backup::last_made(&site.services).await {
+            let at = last.map_or(0.0, |made| seconds(made.at.millis() / 1000));
+            let help = "When the last backup of the day was begun; 0 if none was made yet";
+            self.one("regain_backup_last_success_timestamp_seconds", help, at);
+        }
     }
 
     async fn messages(&mut self, site: &Site) {

@@ -2,9 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use super::support::{
-    domain::Domain,
-    server::{QUICK, Server, finish},
+use super::{
+    console::tells,
+    panel::{link_in, sets_up},
+    support::{
+        browser::Browser,
+        domain::Domain,
+        server::{QUICK, Server, finish},
+    },
 };
 
 /// Runs such a command of this server; whether all was well, and what it said.
@@ -83,4 +88,42 @@ async fn a_backup_of_the_running_program_is_put_back_and_nothing_else_is() {
     assert!(done && text.contains("there is now  : nothing"), "{text}");
     server.restart().await;
     server.visitor().resets(&before.name, "CORP", "An0ther-Fresh-0ne!").await.is_finished("reset");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_is_made_each_day_where_the_panel_says_and_can_be_put_back() {
+    let domain = Domain::shared();
+    let mut server = Server::with(&[domain], QUICK).await;
+    let user = domain.someone().await;
+    server.visitor().enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
+    let browser = Browser::open().await;
+    sets_up(&browser, &server, &link_in(&server.log()).unwrap()).await;
+    browser.goto(&server.url("/admin/backup")).await.unwrap();
+    assert!(browser.says(".lead").await.contains("No backups are made by themselves"));
+    browser.follow(".lead a").await;
+    browser.photograph("admin-backup-settings").await;
+    browser.fill("backup.folder", "backups").await;
+    browser.follow(".panel-page .button").await;
+    assert!(browser.says("[role=alert]").await.contains("begins with /"));
+    let share = server.file("share");
+    browser.fill("backup.folder", share.to_str().unwrap()).await;
+    browser.follow(".panel-page .button").await;
+    browser.goto(&server.url("/admin/backup")).await.unwrap();
+    assert!(browser.says("[role=alert]").await.contains("No such file"));
+    browser.photograph("admin-backup-wrong").await;
+    fs::create_dir(&share).unwrap();
+    browser.goto(&server.url("/admin/backup")).await.unwrap();
+    browser.follow("button[value=run]").await;
+    tells(&browser, ".panel-page", "The last backup").await;
+    browser.photograph("admin-backup").await;
+
+    let files: Vec<_> = fs::read_dir(&share).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    server.kill();
+    fs::remove_dir_all(server.file("data")).unwrap();
+    let (done, text) = runs(&server, "restore", &[file.to_str().unwrap(), "--yes"]).await;
+    assert!(done, "{text}");
+    server.restart().await;
+    server.visitor().resets(&user.name, "CORP", "A-Fresh-0ne!").await.is_finished("reset");
 }

@@ -12,6 +12,7 @@ mod api;
 mod architecture;
 mod attacks;
 mod audit_log;
+mod backup;
 mod bad_input;
 mod codes;
 mod console;

@@ -75,6 +75,7 @@ async fn what_the_dashboard_and_the_rules_name_is_told() {
     alice.enrolls().await;
     let services = &app.site().services;
     regain::flows::coverage::round(services, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    app.set(|settings| settings.backup.folder = Some("/nowhere".into()));
     app.advance(Duration::from_secs(1));
     let (_, _, text) = asks(&app, "/metrics").await;
     let told: BTreeSet<&str> = text

@@ -371,12 +371,17 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 27] = [
+const EXPECTED: [(&str, bool, Expected); 28] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/access", true, |_| (200, 303)),
     ("/admin/api", true, |who| if who == Who::Administrator { (200, 303) } else { (403, 403) }),
+    ("/admin/backup", true, |who| match who {
+        Who::Administrator => (200, 422),
+        Who::Auditor => (200, 403),
+        _ => (403, 403),
+    }),
     ("/admin/coverage", true, |who| (200, if who == Who::Administrator { 422 } else { 403 })),
     ("/admin/domains/new", true, |who| match who {
         Who::Administrator => (200, 404),

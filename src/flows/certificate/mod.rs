@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-use super::{Error, Services, outbox};
+use super::{Error, Services, operators, outbox};
 use crate::{
     domain::{
         certificate::{
@@ -232,7 +232,7 @@ pub async fn round(services: &Services) -> Result<(), Error> {
         state.is_failing = is_failing || state.store.is_some();
     }
     ordered?;
-    alarm::sound(services, &settings).await
+    alarm::sound(services).await
 }
 
 async fn order_if_due(services: &Services, wanted: Wanted) -> Result<(), Error> {

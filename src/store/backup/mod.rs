@@ -24,9 +24,9 @@ mod files;
 mod merge;
 mod restore;
 
-use std::ops::Bound;
+use std::{io, ops::Bound, path::Path};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
     Store, engine,
@@ -35,7 +35,7 @@ use super::{
     migrations::PRESENT,
     record::{Kept as _, Space, UsersIndexed},
 };
-use crate::domain::clock::Timestamp;
+use crate::domain::{backup::Made, clock::Timestamp};
 pub use file::{CHUNK, Head};
 use file::{Entry, Sealer};
 pub use files::{Whole, examine, file_name, prune};
@@ -139,6 +139,35 @@ impl Store {
         entries += hand_on(&mut sealer, written)?;
         send(&out, sealer.end()?).await?;
         Ok(entries)
+    }
+
+    /// Makes a backup in a folder: the file is there when it is whole. `progress` is told its name besides.
+    pub async fn back_up_into(
+        &self,
+        keys: &Keyring,
+        now: Timestamp,
+        folder: &Path,
+        progress: &(dyn Fn(&str, u64) + Sync),
+    ) -> Result<Made, Fault> {
+        let name = file_name(keys, now);
+        let to = folder.join(&name);
+        let trouble = |error: io::Error| Fault::Trouble(format!("{}: {error}", folder.display()));
+        let (out, mut pieces) = mpsc::channel::<Vec<u8>>(4);
+        let writes = spawn_blocking(move || -> io::Result<(Whole, u64)> {
+            let (mut file, mut bytes) = (Whole::begin(&to)?, 0);
+            while let Some(piece) = pieces.blocking_recv() {
+                file.write(&piece)?;
+                bytes += piece.len() as u64;
+            }
+            Ok((file, bytes))
+        });
+        let made = self.back_up(keys, now, out, &|records| progress(&name, records)).await;
+        // What can't be written is not taken any more either: it is said first.
+        let written = writes.await.map_err(|error| Fault::Trouble(error.to_string()))?;
+        let ((file, bytes), records) = (written.map_err(trouble)?, made?);
+        let ended = spawn_blocking(move || file.end()).await;
+        ended.map_err(|error| Fault::Trouble(error.to_string()))?.map_err(trouble)?;
+        Ok(Made { at: now, file: name, bytes, records })
     }
 
     /// sled looks at the size of its cache once in so many accesses, and counts a page that is gone through as one.

@@ -4,6 +4,7 @@
 mod about;
 mod access;
 mod add_domain;
+mod backup;
 mod chart;
 mod control;
 mod coverage;
@@ -67,12 +68,13 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 27] = [
+const ROUTES: [(&str, Answers); 28] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/api", Answers::Guarded(|| Box::new(tokens::Tokens))),
+    ("/admin/backup", Answers::Guarded(|| Box::new(backup::Backups))),
     ("/admin/coverage", Answers::Guarded(|| Box::new(coverage::Coverage))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
     ("/admin/domains", Answers::Guarded(|| Box::new(domains::Domains))),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{admin::Role, message::Channel},
     flows::{
-        Error, coverage,
+        Error, backup, coverage,
         forward::{Far, Way},
     },
     settings::Kind as _,
@@ -103,6 +103,26 @@ async fn sent_on(seat: &Seat<'_>, far: Far) -> Result<String, Error> {
     })
 }
 
+/// When a backup was made last, or what was wrong with the last try; nothing if none are made.
+async fn backed_up(seat: &Seat<'_>) -> Result<Option<String>, Error> {
+    let services = &seat.site.services;
+    if services.settings.load().backup.folder.is_none() {
+        return Ok(None);
+    }
+    let report = backup::last(services).await?;
+    let say = |key: &str, parameters: &[(&str, &str)]| {
+        seat.site.renderer.texts().text(&seat.language.code, key, parameters)
+    };
+    Ok(Some(match (&report.fault, &report.made, report.tried_at) {
+        (Some(why), _, Some(tried)) => {
+            let key = if report.is_made { "admin.backup.over" } else { "admin.backup.failed" };
+            say(key, &[("time", &super::minute(tried)), ("why", why)])
+        }
+        (_, Some(made), _) => format!("{} UTC", super::minute(made.at)),
+        _ => say("admin.backup.never", &[]),
+    }))
+}
+
 #[async_trait]
 impl Page for Overview {
     fn is_for(&self, _role: Role) -> bool {
@@ -125,6 +145,7 @@ impl Page for Overview {
                 facts.push((way.as_str(), sent_on(&seat, far).await?));
             }
         }
+        facts.extend(backed_up(&seat).await?.map(|text| ("backup", text)));
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let chart = chart::draw(&seat).await?;
         let coverage = coverage::last(&site.services).await?.total().map(CountWords::from);

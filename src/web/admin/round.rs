@@ -13,7 +13,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// `progress` is the text that says of a domain how many were looked at.
+    /// `progress` is the text that says how far it is.
     pub(super) fn of(seat: &Seat<'_>, desk: &Desk, progress: &str) -> Self {
         let text = |key: &str, values: &[(&str, &str)]| {
             seat.site.renderer.texts().text(&seat.language.code, key, values)
@@ -22,8 +22,8 @@ impl Round {
         let is_under_way = now.is_some() || is_asked;
         let progress = match now {
             None if is_asked => text("admin.round.asked", &[]),
-            Some(now) if !now.domain.is_empty() => {
-                text(progress, &[("domain", &now.domain), ("count", &now.looked_at.to_string())])
+            Some(now) if !now.at.is_empty() => {
+                text(progress, &[("domain", &now.at), ("count", &now.done.to_string())])
             }
             _ => text("admin.round.begins", &[]),
         };

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
-pub(super) const TABS: [&str; 15] = [
+pub(super) const TABS: [&str; 16] = [
     "acme",
     "general",
     "enroll",
@@ -43,6 +43,7 @@ pub(super) const TABS: [&str; 15] = [
     "alerts",
     "reminders",
     "audit",
+    "backup",
     "limits",
     "admin",
     "api",
@@ -53,8 +54,8 @@ pub(super) fn is_for(role: Role) -> bool {
     role != Role::HelpDesk
 }
 
-/// The tabs that decide who is let in, and where codes are sent: they want a fresh proof.
-const GUARDED: [&str; 14] = [
+/// The tabs that decide who is let in, and where codes and backups go: they want a fresh proof.
+const GUARDED: [&str; 15] = [
     "acme",
     "enroll",
     "security",
@@ -65,6 +66,7 @@ const GUARDED: [&str; 14] = [
     "sms",
     "alerts",
     "audit",
+    "backup",
     "limits",
     "admin",
     "api",
