@@ -35,6 +35,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod directory;
 pub mod domain;
 pub mod flows;

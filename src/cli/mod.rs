@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     app,
     config::{self, Config},
+    confine,
     store::Store,
 };
 
@@ -109,9 +110,24 @@ fn require_owner(config: &Config) -> Result<(), Failure> {
 }
 
 /// Carries a command out; true if all was well.
-pub async fn run(arguments: Arguments) -> Result<bool, Failure> {
-    match arguments.command {
-        Command::Serve(arguments) => Box::pin(serve::run(&arguments.load()?)).await.map(|()| true),
+pub fn run(arguments: Arguments) -> Result<bool, Failure> {
+    confine::keep_memory();
+    let Command::Serve(arguments) = arguments.command else {
+        return runtime()?.block_on(carry_out(arguments.command));
+    };
+    let config = arguments.load()?;
+    // Threads are confined one by one, and there is one as yet.
+    let confined = serve::confine(&config)?;
+    runtime()?.block_on(Box::pin(serve::run(&config, confined))).map(|()| true)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure(e.to_string()))
+}
+
+async fn carry_out(command: Command) -> Result<bool, Failure> {
+    match command {
+        Command::Serve(_) => Ok(false),
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await.map(|()| true),
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Health(arguments) => health::run(&arguments.load()?).await,

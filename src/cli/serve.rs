@@ -4,10 +4,32 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, say};
-use crate::{app::App, config::Config, telemetry};
+use crate::{
+    app::{self, App},
+    config::Config,
+    confine::{self, Confined},
+    telemetry,
+};
 
-pub(super) async fn run(config: &Config) -> Result<(), Failure> {
+/// Gives up what is not needed; nothing if it is not to.
+pub(super) fn confine(config: &Config) -> Result<Option<Confined>, Failure> {
+    if !config.confinement.enabled {
+        return Ok(None);
+    }
+    app::make_folder(&config.data).map_err(|e| Failure(e.to_string()))?;
+    let runs_programs = config.settings.sms.program.is_some();
+    Ok(Some(confine::confine(&config.writable_folders(), runs_programs)))
+}
+
+pub(super) async fn run(config: &Config, confined: Option<Confined>) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(Failure)?;
+    match confined {
+        Some(Confined { files, calls: Ok(()) }) => tracing::info!(files, "confined to what it needs"),
+        Some(Confined { files, calls: Err(error) }) => {
+            tracing::warn!(files, error, "calls of the kernel could not be confined (seccomp)");
+        }
+        None => tracing::warn!("not confined: confinement.enabled is false"),
+    }
     let app = App::open(config, None).await.map_err(|e| Failure(e.to_string()))?;
     let addresses: Vec<String> = app.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(

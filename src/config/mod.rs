@@ -20,6 +20,7 @@ pub use base_url::BaseUrl;
 pub use proxies::{Proxies, ProxyHeader};
 pub use sources::{Source, Sources};
 
+use crate::domain::network::Place;
 use crate::settings::{
     AcmeChallenge, Fault, Settings, Tab, form,
     layers::Fixed,
@@ -55,6 +56,8 @@ tab! {
         proxies: Proxies = Proxies::default();
         /// The log.
         log: Log = Log::default();
+        /// What the program gives up once it runs.
+        confinement: Confinement = Confinement::default();
         /// What clients may cost.
         connections: Connections = Connections::default();
         /// Settings fixed here.
@@ -114,6 +117,16 @@ tab! {
         request_seconds: u64 = 45, in 1..=3600;
         /// For a connection.
         age_seconds: u64 = 600, in 1..=86_400;
+    }
+}
+
+tab! {
+    /// What the program gives up once it runs, as far as the kernel knows it (Landlock, seccomp).
+    pub struct Confinement {
+        /// Whether it does: writing outside its own folders, running programs, and calls of the kernel that it never makes.
+        enabled: bool = true;
+        /// Folders besides its own that it may write to: where the panel may have backups made.
+        writable: Vec<String> = Vec::new(), as form::absolute_path;
     }
 }
 
@@ -291,6 +304,18 @@ impl Config {
         self.secret_path().with_file_name("audit.head")
     }
 
+    /// The folders that are written to: with what is remembered, the secret, backups and sockets, and further ones.
+    pub fn writable_folders(&self) -> Vec<PathBuf> {
+        let parent = |file: &Path| file.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let sockets = self.plain_places().into_iter().filter_map(|place| match place {
+            Place::Socket(path) => Some(parent(&path)),
+            Place::Address(_) => None,
+        });
+        let more = self.confinement.writable.iter().map(PathBuf::from);
+        let own = [self.data.clone(), parent(&self.secret_path())];
+        own.into_iter().chain(self.settings.backup.folder.clone()).chain(sockets).chain(more).collect()
+    }
+
     /// The file that is used when none is named, if it exists.
     pub fn usual_path() -> Option<PathBuf> {
         ["/etc/regain/config.toml", "config.toml"].into_iter().map(PathBuf::from).find(|path| path.exists())
@@ -344,7 +369,7 @@ fn name_server_form(text: &str) -> Result<(), String> {
 fn level_form(level: &str) -> Result<(), String> {
     let is_level = |part: &str| part.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     let words = level.split(',').all(|part| part.contains('=') || is_level(part));
-    if words && tracing_subscriber::EnvFilter::try_new(level).is_ok() {
+    if words && level.parse::<tracing_subscriber::filter::Targets>().is_ok() {
         return Ok(());
     }
     Err("is not error, warn, info, debug or trace, or a filter such as info,regain::directory=debug".into())

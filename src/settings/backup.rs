@@ -8,9 +8,10 @@ tab! {
     /// The Backup tab.
     pub struct Backup {
         /// The folder that a backup is made in each day: a whole path, best on another disk or a share. It has to exist and to be
-        /// writable for the user Regain runs as; one that is missing, such as a share that is not mounted, is not made. The
-        /// backups are sealed: keep a copy of the secret file elsewhere, without it they can't be put back. Not set: none are
-        /// made.
+        /// writable for the user Regain runs as; one that is missing, such as a share that is not mounted, is not made. One
+        /// outside the data folder has to be named in the configuration, here or in confinement.writable: Regain can write
+        /// nowhere else. The backups are sealed: keep a copy of the secret file elsewhere, without it they can't be put back.
+        /// Not set: none are made.
         folder: Option<PathBuf> = None, as form::absolute_path;
         /// The hour of the day (UTC) from which on it is made.
         hour: u32 = 2, in 0..=23;

@@ -93,7 +93,14 @@ async fn a_backup_of_the_running_program_is_put_back_and_nothing_else_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_is_made_each_day_where_the_panel_says_and_can_be_put_back() {
     let domain = Domain::shared();
-    let mut server = Server::with(&[domain], QUICK).await;
+    let mut server = Server::prepared(&[domain], QUICK);
+    let share = server.file("share");
+    let config = server.file("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let writable = format!("\n[confinement]\nwritable = ['{}']\n", config.parent().unwrap().display());
+    fs::write(&config, text + &writable).unwrap();
+    server.restart().await;
+    assert!(server.log().contains("confined to what it needs files=\"fully\""), "{}", server.log());
     let user = domain.someone().await;
     server.visitor().enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
     let browser = Browser::open().await;
@@ -105,7 +112,12 @@ async fn one_is_made_each_day_where_the_panel_says_and_can_be_put_back() {
     browser.fill("backup.folder", "backups").await;
     browser.follow(".panel-page .button").await;
     assert!(browser.says("[role=alert]").await.contains("begins with /"));
-    let share = server.file("share");
+    browser.fill("backup.folder", "/var/tmp").await;
+    browser.follow(".panel-page .button").await;
+    browser.goto(&server.url("/admin/backup")).await.unwrap();
+    let told = browser.says("[role=alert]").await;
+    assert!(told.contains("Permission denied") && told.contains("confinement.writable"), "{told}");
+    browser.goto(&server.url("/admin/settings/backup")).await.unwrap();
     browser.fill("backup.folder", share.to_str().unwrap()).await;
     browser.follow(".panel-page .button").await;
     browser.goto(&server.url("/admin/backup")).await.unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each module may use. Composition (`main`, `cli`, `app`) and the harness (`testing`) may name everything.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     // edges: talk to people, the timer, the network
     ("web", &["domain", "flows", "notify", "render", "report", "settings", "store", "tls"]),
     ("jobs", &["domain", "flows", "store"]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("passkeys", &["domain"]),
     // composes with the one, and delivers
     ("telemetry", &["config"]),
+    ("confine", &[]),
     // words
     ("config", &["domain", "settings"]),
     ("settings", &["domain"]),
@@ -30,7 +31,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// Where alone a crate may be named: prefixes of paths below `src`.
-const OWNERS: [(&str, &[&str]); 22] = [
+const OWNERS: [(&str, &[&str]); 25] = [
     ("ldap3", &["directory/active_directory/"]),
     ("hickory_resolver", &["directory/active_directory/"]),
     ("sled", &["store/engine/on_sled"]),
@@ -53,6 +54,9 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("tokio_rustls", &["tls/", "notify/"]),
     // The settings ask it only what a server's name may look like.
     ("rustls", &["tls/", "directory/active_directory/", "notify/", "settings/form.rs"]),
+    ("landlock", &["confine.rs"]),
+    ("seccompiler", &["confine.rs"]),
+    ("libc", &["confine.rs"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

@@ -14,6 +14,7 @@ use regain::{
     testing::{DirectoryMood, Page, StoreMood, TestApp, Visitor},
 };
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::admin::{first_signs_in, is_at, sends, sets_up, token_of, with_groups};
 
@@ -607,11 +608,13 @@ async fn nothing_of_the_answers_is_logged() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_env_filter(regain::telemetry::filter("trace").unwrap())
-        .with_writer(move || writer.clone());
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish()
+        .with(regain::telemetry::filter("trace").unwrap());
     // Were there only this one, what other tests log first at the same time would count as wanted by nobody.
     let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let _here = tracing::subscriber::set_default(subscriber.finish());
+    let _here = tracing::subscriber::set_default(subscriber);
     let app = TestApp::new().start().await;
     let mut visitor = signed_in(&app).await;
     uploads(&mut visitor, table(&[line("alice")]) + "\"", &[]).await;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use poem::http::Method;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
@@ -42,10 +42,11 @@ fn log() -> Log {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(regain::telemetry::filter("trace").unwrap())
+        .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
         .with_writer(move || writer.clone())
-        .finish();
+        .finish()
+        .with(regain::telemetry::filter("trace").unwrap());
     subscriber.init();
     log
 }
