@@ -81,7 +81,7 @@ tab! {
 tab! {
     /// How the log is written.
     pub struct Log {
-        /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,regain::directory=debug`.
+        /// `error`, `warn`, `info` or `debug`, or a filter such as `info,regain::directory=debug`.
         level: String = "info".into(), as level_form;
         /// Lines for people or for machines.
         format: LogFormat = LogFormat::Text;
@@ -372,7 +372,7 @@ fn level_form(level: &str) -> Result<(), String> {
     if words && level.parse::<tracing_subscriber::filter::Targets>().is_ok() {
         return Ok(());
     }
-    Err("is not error, warn, info, debug or trace, or a filter such as info,regain::directory=debug".into())
+    Err("is not error, warn, info or debug, or a filter such as info,regain::directory=debug".into())
 }
 
 /// The variables of this process that are meant for Regain; the only place that reads the environment.

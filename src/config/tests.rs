@@ -167,7 +167,7 @@ fn all_faults_are_told_at_once_each_with_its_place() {
         ":2: base_url: \"http://x\" must be https:// and a host name, perhaps a port",
         ":3: extra_hosts: \"a b\" is not a host name, perhaps with a port",
         ":1: listen: must be a list of texts",
-        ":8: log.level: \"inof\" is not error, warn, info, debug or trace",
+        ":8: log.level: \"inof\" is not error, warn, info or debug",
         ":9: log.format: must be one of \"text\", \"json\"",
         ":11: connections.total: 0 is not between 1 and 1000000",
         ":5: settings.enroll.questions: 11 is not between 1 and 10",
