@@ -99,6 +99,7 @@ pub async fn measure() {
     told("menu meanwhile", &mut visitors.await.unwrap(), Some(50.0));
     Table::below("memory at most, more than after the overview", server.peak() - before, "MiB", 50.0);
     exports(&server, &mut browser, before).await;
+    backup(&server, data.path(), before).await;
     drop(server);
     on_the_console(data.path()).await;
 }
@@ -185,6 +186,24 @@ async fn exports(server: &Server, browser: &mut Browser, before: f64) {
             Table::below("  memory at most, more than after the overview", growth, "MiB", 50.0);
         }
     }
+}
+
+/// All of it, handed to the command by the program that serves.
+async fn backup(server: &Server, data: &Path, before: f64) {
+    let folder = server::folder();
+    let config = server::configure(folder.path(), data, 1, NO_DOMAIN);
+    server.forget_peak();
+    let began = Instant::now();
+    let made = tokio::process::Command::new(env!("CARGO_BIN_EXE_regain"))
+        .args(["backup", "-", "--config"])
+        .arg(&config)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    assert!(made.await.unwrap().success());
+    Table::plain("backup while it serves", began.elapsed().as_secs_f64(), "s");
+    Table::below("  memory at most, more than after the overview", server.peak() - before, "MiB", 50.0);
 }
 
 /// The same with the command, while the server is stopped.

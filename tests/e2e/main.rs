@@ -32,5 +32,6 @@ mod support_works;
 mod text_messages;
 mod trouble;
 mod trying;
+mod upgrade;
 mod walks;
 mod ways_in;

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running (or stopped) server with a folder of its own, both gone when the value is dropped.
 pub struct Server {
+    program: PathBuf,
     folder: TempDir,
     port: u16,
     process: Option<Child>,
@@ -86,7 +87,12 @@ impl Server {
         let text = configuration(folder.path(), port, controllers, more);
         fs::write(folder.path().join("config.toml"), text).unwrap();
         fs::write(folder.path().join("service.password"), PASSWORD).unwrap();
-        Self { folder, port, process: None, disk_mib: None }
+        Self { program: env!("CARGO_BIN_EXE_regain").into(), folder, port, process: None, disk_mib: None }
+    }
+
+    /// Has another program serve it at the next start.
+    pub fn serves_by(&mut self, program: impl Into<PathBuf>) {
+        self.program = program.into();
     }
 
     /// Changes its configuration file, for the next start or command.
@@ -127,7 +133,7 @@ impl Server {
 
     /// A command of the program, to be run on this server's configuration: `regain check --config FILE`.
     pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regain"));
+        let mut command = Command::new(&self.program);
         // The environment configures, too, and that of the tests is not meant for the server.
         command.arg(name).arg("--config").arg(self.file("config.toml")).stdin(Stdio::null()).env_clear();
         command
