@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -65,8 +66,8 @@ pub struct Question {
     pub who: AdminId,
     /// What.
     pub what: String,
-    /// Whether an answer that came at once is kept, too.
-    pub is_kept: bool,
+    /// Whether it is asked by the way: it waits while others are worked at, and its answer is kept, also if it came at once.
+    pub is_aside: bool,
 }
 
 /// What came of asking.
@@ -112,6 +113,8 @@ struct Inner {
 pub struct Desk {
     inner: Mutex<Inner>,
     turns: Arc<Semaphore>,
+    /// How many are worked at that somebody waits for.
+    awaited: Arc<watch::Sender<usize>>,
     /// So long somebody may be away before their question is given up.
     patience: Duration,
     /// So long a page may wait until it asks again.
@@ -133,11 +136,42 @@ impl Drop for Turn {
     }
 }
 
+/// Something that somebody waits for; it ends with it.
+struct Awaited(Arc<watch::Sender<usize>>);
+
+impl Awaited {
+    fn begin(all: Arc<watch::Sender<usize>>) -> Self {
+        all.send_modify(|count| *count += 1);
+        Self(all)
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Goes on with the work as long as nothing is awaited.
+async fn while_none<T>(mut awaited: watch::Receiver<usize>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        // Nobody can wait any more where this fails.
+        let _ = awaited.wait_for(|count| *count == 0).await;
+        tokio::select! {
+            biased;
+            Ok(_) = awaited.wait_for(|count| *count > 0) => {}
+            answer = &mut work => return answer,
+        }
+    }
+}
+
 impl Default for Desk {
     fn default() -> Self {
         Self {
             inner: Mutex::default(),
             turns: Arc::new(Semaphore::new(MOST)),
+            awaited: Arc::default(),
             patience: PATIENCE,
             left: LEFT,
             exporting: Arc::default(),
@@ -174,7 +208,7 @@ impl Desk {
             Ok(Err(_)) => None,
         };
         let found = found.unwrap_or_else(|| Err(Error::Internal("a search broke off".into())));
-        if found.is_err() || is_new && !question.is_kept {
+        if found.is_err() || is_new && !question.is_aside {
             self.lock().asked.retain(|asked| asked.question != question);
         }
         let wrong = |_| Error::Internal("an answer to something else".into());
@@ -211,8 +245,13 @@ impl Desk {
         let progress = Arc::<Progress>::default();
         let again = Arc::<Notify>::default();
         let (work, turns) = (work(Arc::clone(&progress)), Arc::clone(&self.turns));
+        let (awaited, is_aside) = (Arc::clone(&self.awaited), question.is_aside);
         let work = async move {
             let _turn = turns.acquire_owned().await;
+            if is_aside {
+                return while_none(awaited.subscribe(), work).await;
+            }
+            let _awaited = Awaited::begin(awaited);
             work.await
         };
         let asked_again = Arc::clone(&again);
@@ -271,7 +310,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn question(what: &str) -> Question {
-        Question { who: AdminId::Local, what: what.into(), is_kept: false }
+        Question { who: AdminId::Local, what: what.into(), is_aside: false }
     }
 
     async fn ask(desk: &Desk, what: &str, gate: &Arc<Notify>, wait: Duration) -> Reply<String> {
@@ -320,6 +359,23 @@ mod tests {
         assert!(matches!(ask(&desk, "b", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
         desk.forget(&AdminId::Local);
         assert!(desk.lock().asked.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_by_the_way_waits_while_somebody_waits() {
+        let (desk, gate) = (Desk::default(), Arc::<Notify>::default());
+        assert!(matches!(ask(&desk, "a", &gate, Duration::ZERO).await, Reply::UnderWay { .. }));
+        let aside = || async {
+            let question = Question { is_aside: true, ..question("aside") };
+            desk.ask(question, Duration::from_millis(50), |_| async { Ok(1) }).await.unwrap()
+        };
+        for _ in 0..2 {
+            assert!(matches!(aside().await, Reply::UnderWay { .. }));
+        }
+        gate.notify_one();
+        assert!(matches!(ask(&desk, "a", &gate, LONG).await, Reply::Ready(_)));
+        assert!(matches!(aside().await, Reply::Ready(one) if *one == 1));
+        assert_eq!(*desk.awaited.borrow(), 0);
     }
 
     #[tokio::test]

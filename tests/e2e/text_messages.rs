@@ -152,7 +152,9 @@ async fn a_program_is_ended_when_nobody_waits_for_it_any_more() {
     );
     let settings = command(&path, &[]);
     let sending = tokio::spawn(async move { send(&settings).await });
-    content(&folder.path().join("grandchild")).await;
+    for name in ["child", "grandchild"] {
+        content(&folder.path().join(name)).await;
+    }
     sending.abort();
     are_gone(folder.path()).await;
 }

@@ -1,4 +1,5 @@
-//! Events that are asked for: by the headers of the blocks as far as they tell, by the bodies where they don't.
+//! Events that are asked for: by the headers of the blocks as far as they tell, by the bodies where they don't; while some
+//! are looked through, the next are read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,15 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 struct Part {
     header: Arc<Header>,
     body: Option<Vec<u8>>,
+}
+
+/// Some parts that are looked through together, and how far one is with them.
+#[derive(Default)]
+struct Chunk {
+    headers: Vec<Arc<Header>>,
+    parts: Vec<Part>,
+    looked_at: usize,
+    seen: u64,
 }
 
 /// What is looked through, with what was found.
@@ -168,37 +178,53 @@ impl Store {
         };
         let mut task = Task { search: Arc::new(search.clone()), page: Page::of(search), matches: 0 };
         let mut known = Some(0);
-        let (mut seen, mut looked_at) = (0, 0);
         let mut left = parts.into_iter();
-        loop {
-            // The first page is most often in the first part.
-            let enough = if looked_at == 0 { 1 } else { FEW };
-            let mut chunk = Vec::with_capacity(enough);
+        let (mut seen, mut looked_at) = (0, 0);
+        let mut gather = |enough: usize| {
+            let mut parts = Vec::with_capacity(enough);
             for part in left.by_ref() {
                 looked_at += 1;
                 seen += u64::from(part.header.count);
                 if is_passed(&part.header) {
                     known = known.zip(part.header.matches(&search.filter)).map(|(known, more)| known + more);
                 } else if part.header.may_pass(&search.filter) {
-                    chunk.push(part);
-                    if chunk.len() == enough {
+                    parts.push(part);
+                    if parts.len() == enough {
                         break;
                     }
                 }
             }
-            if chunk.is_empty() {
+            Chunk {
+                headers: parts.iter().map(|part| Arc::clone(&part.header)).collect(),
+                parts,
+                looked_at,
+                seen,
+            }
+        };
+        // The first page is most often in the first part: nothing is read beside that.
+        let mut chunk = gather(1);
+        let mut bodies = self.bodies(mem::take(&mut chunk.parts)).await?;
+        let mut ahead = Vec::new();
+        let mut is_first = true;
+        while !chunk.headers.is_empty() {
+            let looking = finished(tokio::task::spawn_blocking(move || task.look(&bodies)));
+            let mut next = if is_first { Chunk::default() } else { gather(FEW) };
+            let (looked, read) = tokio::join!(looking, self.bodies(mem::take(&mut next.parts)));
+            task = looked?;
+            progress(chunk.seen, total);
+            if is_settled(&task.page, chunk.looked_at) {
+                ahead = next.headers;
                 break;
             }
-            let bodies = self.bodies(chunk).await?;
-            task = finished(tokio::task::spawn_blocking(move || task.look(&bodies))).await?;
-            progress(seen, total);
-            if is_settled(&task.page, looked_at) {
-                break;
+            (chunk, bodies) = (next, read?);
+            if mem::take(&mut is_first) {
+                chunk = gather(FEW);
+                bodies = self.bodies(mem::take(&mut chunk.parts)).await?;
             }
         }
         let mut matches = known.map(|known| known + task.matches);
-        for part in left {
-            matches = matches.zip(part.header.matches(&search.filter)).map(|(matches, more)| matches + more);
+        for header in ahead.into_iter().chain(left.map(|part| part.header)) {
+            matches = matches.zip(header.matches(&search.filter)).map(|(matches, more)| matches + more);
         }
         Ok(task.page.finish(matches))
     }
@@ -231,17 +257,23 @@ impl Store {
             }
         }
         let mut unknown = unknown.into_iter();
-        loop {
-            let chunk: Vec<_> = unknown.by_ref().take(FEW).collect();
-            if chunk.is_empty() {
-                return Ok(matches);
-            }
-            seen += chunk.iter().map(|part| u64::from(part.header.count)).sum::<u64>();
-            let bodies = self.bodies(chunk).await?;
+        let mut gather = || {
+            let parts: Vec<_> = unknown.by_ref().take(FEW).collect();
+            (parts.iter().map(|part| u64::from(part.header.count)).sum::<u64>(), parts)
+        };
+        let (mut more, parts) = gather();
+        let mut bodies = self.bodies(parts).await?;
+        while more > 0 {
             let task = Task { search: Arc::clone(&search), page: Page::of(&search), matches: 0 };
-            matches += finished(tokio::task::spawn_blocking(move || task.look(&bodies))).await?.matches;
+            let looking = finished(tokio::task::spawn_blocking(move || task.look(&bodies)));
+            let (next, parts) = gather();
+            let (looked, read) = tokio::join!(looking, self.bodies(parts));
+            matches += looked?.matches;
+            seen += more;
             progress(seen, total);
+            (more, bodies) = (next, read?);
         }
+        Ok(matches)
     }
 
     /// How many events there are.

@@ -88,7 +88,7 @@ pub(super) async fn draw(seat: &Seat<'_>) -> Result<Option<Chart>, Error> {
     let today = day_of(services.clock.now());
     let first = today - shown.max(MONTH) + 1;
     let what = format!("days {first} {today}");
-    let question = Question { who: seat.admin.who.clone(), what, is_kept: false };
+    let question = Question { who: seat.admin.who.clone(), what, is_aside: false };
     let own = std::sync::Arc::clone(services);
     let work = |_| async move { Ok(own.store.count_events(first..=today).await?) };
     Ok(match seat.site.desk.ask(question, table::WAIT, work).await? {

@@ -499,7 +499,7 @@ impl<R> Outcome<R> {
 async fn ask<T: Table>(seat: &Seat<'_>, search: &Search<T::Column>) -> Result<Reply<Answer<T::Row>>, Error> {
     let site = seat.site;
     let what = format!("{} {search:?}", T::KEY);
-    let question = Question { who: seat.admin.who.clone(), what, is_kept: false };
+    let question = Question { who: seat.admin.who.clone(), what, is_aside: false };
     let (services, search) = (Arc::clone(&site.services), search.clone());
     let work = |progress: Arc<Progress>| async move {
         let found = T::search(services, search, Arc::clone(&progress)).await?;
@@ -526,7 +526,7 @@ async fn search<T: Table>(seat: &Seat<'_>, view: &View<T>) -> Result<Outcome<T::
     };
     if outcome.matches.is_none() {
         let what = format!("count {} {}", T::KEY, search.filter);
-        let question = Question { who: seat.admin.who.clone(), what, is_kept: true };
+        let question = Question { who: seat.admin.who.clone(), what, is_aside: true };
         let services = Arc::clone(&site.services);
         let work = |progress| T::count(services, search.filter, progress);
         if let Reply::Ready(matches) = site.desk.ask(question, WAIT_FOR_COUNT, work).await? {
