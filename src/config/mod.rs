@@ -304,16 +304,21 @@ impl Config {
         self.secret_path().with_file_name("audit.head")
     }
 
-    /// The folders that are written to: with what is remembered, the secret, backups and sockets, and further ones.
+    /// The folders that are written to: with what is remembered, the secret, backups, mails and sockets, and further ones.
     pub fn writable_folders(&self) -> Vec<PathBuf> {
-        let parent = |file: &Path| file.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let parent = |file: &Path| match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            // A bare name is one in the folder that the program was started in.
+            _ => PathBuf::from("."),
+        };
         let sockets = self.plain_places().into_iter().filter_map(|place| match place {
             Place::Socket(path) => Some(parent(&path)),
             Place::Address(_) => None,
         });
         let more = self.confinement.writable.iter().map(PathBuf::from);
         let own = [self.data.clone(), parent(&self.secret_path())];
-        own.into_iter().chain(self.settings.backup.folder.clone()).chain(sockets).chain(more).collect()
+        let named = [self.settings.backup.folder.clone(), self.settings.mail.folder.clone()];
+        own.into_iter().chain(named.into_iter().flatten()).chain(sockets).chain(more).collect()
     }
 
     /// The file that is used when none is named, if it exists.

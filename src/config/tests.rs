@@ -37,6 +37,15 @@ const PASSWORD: &str = "REGAIN_SETTINGS__DOMAIN__0__SERVICE_PASSWORD";
 const PASSWORD_FILE: &str = "REGAIN_SETTINGS__DOMAIN__0__SERVICE_PASSWORD_FILE";
 
 #[test]
+fn all_folders_that_are_written_to_are_known() {
+    let text = "base_url = 'https://reset.corp.example'\ndata = '/d'\nsecret_file = 'secret.key'\n\
+                listen_plain = ['unix:/run/regain/http.sock']\nconfinement.writable = ['/w']\nproxies.header = 'forwarded'\n\
+                [settings.mail]\nfolder = '/m'\n[settings.backup]\nfolder = '/b'\n";
+    let folders = load(text, &[]).unwrap().writable_folders();
+    assert_eq!(folders, ["/d", ".", "/b", "/m", "/run/regain", "/w"].map(PathBuf::from));
+}
+
+#[test]
 fn a_file_and_a_secret_file_are_read() {
     let config = load(&format!("base_url = \"https://Reset.corp.example:443/\"\n{DOMAIN}"), &[]).unwrap();
     assert_eq!(config.base_url.as_ref().unwrap().origin(), "https://reset.corp.example");

@@ -34,6 +34,9 @@ pub async fn for_console(services: &Services, out: mpsc::Sender<Vec<u8>>) -> Res
         return Err(Fault::Trouble("another backup is being made; try again when it is done".into()));
     };
     let made = services.store.back_up(&services.keys, services.now(), out, &|_| ()).await;
+    if let Err(error) = &made {
+        tracing::error!(%error, "a backup could not be made");
+    }
     let told = made.as_ref().map(|records| format!("{records} records")).map_err(ToString::to_string);
     note(services, event(services, told, "console"), None).await;
     made
@@ -113,10 +116,7 @@ pub async fn last_made(services: &Services) -> Result<Option<Option<Made>>, Erro
 fn event(services: &Services, made: Result<String, String>, source: &str) -> Event {
     let (outcome, detail) = match made {
         Ok(detail) => (Outcome::Success, detail),
-        Err(error) => {
-            tracing::error!(error, "a backup could not be made");
-            (Outcome::Failure, error)
-        }
+        Err(error) => (Outcome::Failure, error),
     };
     Event {
         at: services.now(),
