@@ -17,7 +17,7 @@ use landlock::{
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter_all_threads,
+    apply_filter, apply_filter_all_threads,
 };
 
 /// What of Landlock is asked for; an older kernel does what it knows of it.
@@ -42,13 +42,31 @@ pub fn keep_memory() {
 
 /// Confines all threads that begin after this, to writing beneath these folders. `runs_programs`: see above.
 pub fn confine(writable: &[PathBuf], runs_programs: bool) -> Confined {
-    let files = if runs_programs { Ok(RulesetStatus::NotEnforced) } else { confine_files(writable) };
-    let files = match files {
+    let files = if runs_programs { "not" } else { how_far(&confine_files(writable)) };
+    let calls = calls(runs_programs)
+        .and_then(|program| apply_filter_all_threads(&program).map_err(|error| error.to_string()));
+    Confined { files, calls }
+}
+
+/// How far this kernel would confine a program, found out with a thread that ends at once.
+pub fn try_out(runs_programs: bool) -> Confined {
+    let tries = move || {
+        let files = if runs_programs { "not" } else { how_far(&confine_files(&[])) };
+        let calls = calls(runs_programs)
+            .and_then(|program| apply_filter(&program).map_err(|error| error.to_string()));
+        Confined { files, calls }
+    };
+    std::thread::spawn(tries)
+        .join()
+        .unwrap_or_else(|_| Confined { files: "not", calls: Err("it could not be tried".into()) })
+}
+
+fn how_far(files: &Result<RulesetStatus, RulesetError>) -> &'static str {
+    match files {
         Ok(RulesetStatus::FullyEnforced) => "fully",
         Ok(RulesetStatus::PartiallyEnforced) => "partly",
         Ok(RulesetStatus::NotEnforced) | Err(_) => "not",
-    };
-    Confined { files, calls: confine_calls(runs_programs) }
+    }
 }
 
 fn confine_files(writable: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
@@ -125,7 +143,8 @@ const NEVER: &[libc::c_long] = &[
 /// the addresses of this machine.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-fn confine_calls(runs_programs: bool) -> Result<(), String> {
+/// Refuses the calls that are never made.
+fn calls(runs_programs: bool) -> Result<BpfProgram, String> {
     let error = |error: &dyn std::fmt::Display| error.to_string();
     let arch = std::env::consts::ARCH.try_into().map_err(|e: seccompiler::BackendError| error(&e))?;
     // Without rules of its own a call is refused whatever is asked.
@@ -145,8 +164,7 @@ fn confine_calls(runs_programs: bool) -> Result<(), String> {
     calls.insert(libc::SYS_socket, vec![when(&others)?]);
     let refused = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let filter = SeccompFilter::new(calls, SeccompAction::Allow, refused, arch).map_err(|e| error(&e))?;
-    let program: BpfProgram = filter.try_into().map_err(|e: seccompiler::BackendError| error(&e))?;
-    apply_filter_all_threads(&program).map_err(|e| error(&e))
+    filter.try_into().map_err(|e: seccompiler::BackendError| error(&e))
 }
 
 /// When all of that is so of the arguments.
@@ -204,6 +222,14 @@ mod tests {
         assert_eq!(odd.unwrap_err(), rustix::io::Errno::PERM);
         // Threads that come later are held to it, too.
         std::thread::spawn(move || refused(fs::write(outside.join("new"), "x"))).join().unwrap();
+    }
+
+    #[test]
+    fn trying_it_out_gives_up_nothing() {
+        let tried = try_out(false);
+        assert_eq!((tried.files, tried.calls), ("fully", Ok(())));
+        tempfile::tempfile().unwrap();
+        assert!(Command::new("/bin/true").status().unwrap().success());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Failure, reachable, say};
 use crate::{
     app,
     config::{Config, ProxyHeader},
+    confine,
     domain::{
         clock::{Clock, SystemClock},
         finding::{Finding, Verdict},
@@ -52,6 +53,7 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
         tell(&finding);
     }
     tell(&check_data(&config));
+    tell(&check_confinement(&config));
     if let Some(folder) = &config.settings.backup.folder {
         tell(&check_backups(folder));
     }
@@ -201,8 +203,30 @@ fn check_proxies(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// The data folder can only be opened by one process: a running server must not be disturbed, so only its
-/// permissions are looked at.
+/// How far the program is confined to what it needs.
+fn check_confinement(config: &Config) -> Finding {
+    let subject = "confinement";
+    if !config.confinement.enabled {
+        let text =
+            "is off: see [confinement]; whoever finds a way into the program can do all that its user may";
+        return Finding::new(subject, Verdict::Warning, text);
+    }
+    let runs_programs = config.settings.sms.program.is_some();
+    let told = confine::try_out(runs_programs);
+    let calls = match &told.calls {
+        Ok(()) => "calls of the kernel are (seccomp)".to_owned(),
+        Err(error) => format!("calls of the kernel are not: {error}"),
+    };
+    let (verdict, files) = match told.files {
+        "fully" => (Verdict::Good, "files are (Landlock)"),
+        "partly" => (Verdict::Good, "files are, as far as this kernel's Landlock goes"),
+        _ if runs_programs => (Verdict::Good, "files are not, since settings.sms.program runs programs"),
+        _ => (Verdict::Warning, "files are not: this kernel has no Landlock"),
+    };
+    let verdict = if told.calls.is_err() { Verdict::Warning } else { verdict };
+    Finding::new(subject, verdict, format!("{files}; {calls}"))
+}
+
 /// Where a backup is made each day.
 fn check_backups(folder: &Path) -> Finding {
     let subject = format!("backups in {}", folder.display());
@@ -216,6 +240,8 @@ fn check_backups(folder: &Path) -> Finding {
     }
 }
 
+/// The data folder can only be opened by one process: a running server must not be disturbed, so only its
+/// permissions are looked at.
 fn check_data(config: &Config) -> Finding {
     let subject = format!("data folder {}", config.data.display());
     let (verdict, text) = match std::fs::metadata(&config.data) {

@@ -15,6 +15,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -109,6 +110,9 @@ fn require_owner(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// So long what still runs at the end of serving may take.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
 /// Carries a command out; true if all was well.
 pub fn run(arguments: Arguments) -> Result<bool, Failure> {
     confine::keep_memory();
@@ -118,7 +122,11 @@ pub fn run(arguments: Arguments) -> Result<bool, Failure> {
     let config = arguments.load()?;
     // Threads are confined one by one, and there is one as yet.
     let confined = serve::confine(&config)?;
-    runtime()?.block_on(Box::pin(serve::run(&config, confined))).map(|()| true)
+    let runtime = runtime()?;
+    let served = runtime.block_on(Box::pin(serve::run(&config, confined))).map(|()| true);
+    // A thread may wait for a disk that never answers.
+    runtime.shutdown_timeout(LAST_WAIT);
+    served
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -3,6 +3,7 @@
 //! It must not know what a page is for: it is given a template's name, a language and a context.
 
 pub mod assets;
+pub mod plural;
 mod texts;
 
 use std::{borrow::Cow, sync::Arc};
@@ -15,7 +16,7 @@ use rust_embed::RustEmbed;
 use serde::Serialize;
 
 use assets::Assets;
-pub use texts::{Language, Texts};
+pub use texts::{COUNTED, Language, Texts};
 
 #[derive(RustEmbed)]
 #[folder = "ui/templates"]
@@ -45,11 +46,12 @@ impl Renderer {
     pub fn new() -> Result<Self, Error> {
         let texts = Arc::new(Texts::embedded()?);
         let assets = Arc::new(Assets::embedded());
+        let templates = templates(&assets)?;
         let environments = texts
             .languages()
             .iter()
-            .map(|language| Ok((language.clone(), environment(language, &texts, &assets)?)))
-            .collect::<Result<_, Error>>()?;
+            .map(|language| (language.clone(), speaking(templates.clone(), language, &texts)))
+            .collect();
         Ok(Self { texts, assets, environments })
     }
 
@@ -94,24 +96,11 @@ fn escaping(template: &str) -> AutoEscape {
     if file.split('.').any(|part| part == "txt") { AutoEscape::None } else { AutoEscape::Html }
 }
 
-fn environment(
-    language: &Language,
-    texts: &Arc<Texts>,
-    assets: &Arc<Assets>,
-) -> Result<Environment<'static>, Error> {
+/// The templates, which are read once for all languages.
+fn templates(assets: &Arc<Assets>) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(escaping);
-    let (code, texts) = (language.code.clone(), Arc::clone(texts));
-    environment.add_function("t", move |key: &str, values: Kwargs| -> Result<String, minijinja::Error> {
-        let mut named = Vec::new();
-        for name in values.args() {
-            let value: Value = values.get(name)?;
-            named.push((name.to_owned(), value.to_string()));
-        }
-        let named: Vec<_> = named.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Ok(texts.text(&code, key, &named))
-    });
     let assets = Arc::clone(assets);
     environment.add_function("asset", move |name: &str| assets.address(name));
     for name in Templates::iter() {
@@ -121,6 +110,27 @@ fn environment(
         environment.add_template_owned(Cow::Owned(name.into_owned()), source)?;
     }
     Ok(environment)
+}
+
+/// The same templates in a language.
+fn speaking(
+    mut environment: Environment<'static>,
+    language: &Language,
+    texts: &Arc<Texts>,
+) -> Environment<'static> {
+    let (code, all) = (language.code.clone(), Arc::clone(texts));
+    environment.add_function("t", move |key: &str, values: Kwargs| -> Result<String, minijinja::Error> {
+        let mut named = Vec::new();
+        for name in values.args() {
+            let value: Value = values.get(name)?;
+            named.push((name.to_owned(), value.to_string()));
+        }
+        let named: Vec<_> = named.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Ok(all.text(&code, key, &named))
+    });
+    let (code, all) = (language.code.clone(), Arc::clone(texts));
+    environment.add_filter("day", move |date: &str| all.day(&code, date));
+    environment
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! The texts: one TOML file a language; English is the reference and the fall-back.
+//! The texts: for each language a TOML file of what the pages and messages say, and perhaps one of the admin panel.
+//! English is the reference and the fall-back. Knows plurals and how a day is written.
 
 use std::collections::HashMap;
 
 use rust_embed::RustEmbed;
 
-use super::Error;
+use super::{Error, plural};
 
 #[derive(RustEmbed)]
 #[folder = "ui/i18n"]
@@ -19,6 +20,8 @@ pub struct Language {
     pub name: &'static str,
     /// The direction it is written in.
     pub direction: &'static str,
+    /// Whether the admin panel speaks it.
+    pub has_panel: bool,
 }
 
 /// The languages Regain knows by name, in the order they are offered. English first: it is the reference.
@@ -37,6 +40,9 @@ const NAMES: [(&str, &str); 12] = [
     ("ar", "العربية"),
 ];
 
+/// The placeholders that stand for what is counted; a text has one of them at most.
+pub const COUNTED: [&str; 6] = ["count", "days", "minimum", "minutes", "needed", "seconds"];
+
 /// The texts of all languages.
 #[derive(Debug)]
 pub struct Texts {
@@ -48,15 +54,19 @@ impl Texts {
     pub(super) fn embedded() -> Result<Self, Error> {
         let mut texts = Self { languages: Vec::new(), by_language: HashMap::new() };
         for (code, name) in NAMES {
-            let Some(file) = Files::get(&format!("{code}.toml")) else { continue };
+            let Some(pages) = Files::get(&format!("{code}.toml")) else { continue };
+            let panel = Files::get(&format!("panel/{code}.toml"));
+            let has_panel = panel.is_some();
             let fault = |text: String| Error::Texts(code.to_owned(), text);
-            let source = std::str::from_utf8(&file.data).map_err(|e| fault(e.to_string()))?;
-            let table: toml::Table = toml::from_str(source).map_err(|e| fault(e.to_string()))?;
             let mut flat = HashMap::new();
-            flatten("", &table, &mut flat).map_err(fault)?;
+            for file in [Some(pages), panel].into_iter().flatten() {
+                let source = std::str::from_utf8(&file.data).map_err(|e| fault(e.to_string()))?;
+                let table: toml::Table = toml::from_str(source).map_err(|e| fault(e.to_string()))?;
+                flatten("", &table, &mut flat).map_err(fault)?;
+            }
             texts.by_language.insert(code.to_owned(), flat);
             let direction = if code == "ar" { "rtl" } else { "ltr" };
-            texts.languages.push(Language { code: code.to_owned(), name, direction });
+            texts.languages.push(Language { code: code.to_owned(), name, direction, has_panel });
         }
         Ok(texts)
     }
@@ -72,19 +82,39 @@ impl Texts {
         self.languages.iter().find(|language| language.code.eq_ignore_ascii_case(primary))
     }
 
-    /// A text with its `{placeholders}` filled in; in English if the language lacks it, else the key itself.
+    /// A text with its `{placeholders}` filled in; in English if the language lacks it, else the key itself. Where it has
+    /// plural forms, what is counted in it decides which.
     pub fn text(&self, language: &str, key: &str, values: &[(&str, &str)]) -> String {
-        let Some(pattern) = self.find(language, key) else { return key.to_owned() };
-        fill(pattern, values)
+        let found = [language, "en"].iter().find_map(|code| {
+            let texts = self.by_language.get(*code)?;
+            texts.get(key).or_else(|| {
+                let form = plural::form(code, self.counted(key, values)?);
+                texts.get(&format!("{key}.{form}")).or_else(|| texts.get(&format!("{key}.other")))
+            })
+        });
+        found.map_or_else(|| key.to_owned(), |pattern| fill(pattern, values))
+    }
+
+    /// What is counted in a text with plural forms.
+    fn counted(&self, key: &str, values: &[(&str, &str)]) -> Option<u64> {
+        let pattern = self.by_language.get("en")?.get(&format!("{key}.other"))?;
+        let is_counted = |name: &str| COUNTED.contains(&name) && pattern.contains(&format!("{{{name}}}"));
+        values.iter().find(|(name, _)| is_counted(name)).and_then(|(_, value)| value.parse().ok())
+    }
+
+    /// A day as the language writes it. `date`: `2026-11-23`; anything else stays as it is.
+    pub fn day(&self, language: &str, date: &str) -> String {
+        let mut parts = date.splitn(3, '-').map(|part| part.trim_start_matches('0'));
+        let (Some(year), Some(month), Some(day)) = (parts.next(), parts.next(), parts.next()) else {
+            return date.to_owned();
+        };
+        let month = self.text(language, &format!("date.month.{month}"), &[]);
+        self.text(language, "date.day", &[("day", day), ("month", &month), ("year", year)])
     }
 
     /// Whether there is such a text.
     pub fn has(&self, key: &str) -> bool {
-        self.find("en", key).is_some()
-    }
-
-    fn find(&self, language: &str, key: &str) -> Option<&str> {
-        [language, "en"].iter().find_map(|code| self.by_language.get(*code)?.get(key)).map(String::as_str)
+        self.by_language.get("en").is_some_and(|texts| texts.contains_key(key))
     }
 }
 
@@ -127,8 +157,6 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut HashMap<String, String>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
@@ -138,27 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_the_same_keys_and_placeholders() {
+    fn a_number_takes_the_plural_of_its_language() {
         let texts = Texts::embedded().unwrap();
-        let placeholders = |text: &str| -> BTreeSet<String> {
-            text.split('{')
-                .skip(1)
-                .filter_map(|tail| tail.split_once('}'))
-                .map(|(name, _)| name.into())
-                .collect()
-        };
-        let reference = &texts.by_language["en"];
-        for (code, other) in &texts.by_language {
-            let missing: Vec<_> = reference.keys().filter(|key| !other.contains_key(*key)).collect();
-            let surplus: Vec<_> = other.keys().filter(|key| !reference.contains_key(*key)).collect();
-            assert!(
-                missing.is_empty() && surplus.is_empty(),
-                "{code}: missing {missing:?}, surplus {surplus:?}"
-            );
-            for (key, text) in other {
-                assert_eq!(placeholders(text), placeholders(&reference[key]), "{code} {key}");
-            }
-        }
+        let minutes =
+            |language, minutes| texts.text(language, "message.code.sms_good_for", &[("minutes", minutes)]);
+        assert_eq!(minutes("en", "1"), "It is good for 1 minute.");
+        assert_eq!(minutes("en", "10"), "It is good for 10 minutes.");
+        assert_eq!(minutes("de", "1"), "Er gilt 1 Minute.");
+        assert_eq!(minutes("xx", "2"), "It is good for 2 minutes.");
+    }
+
+    #[test]
+    fn a_day_is_written_as_in_its_language() {
+        let texts = Texts::embedded().unwrap();
+        assert_eq!(texts.day("en", "2026-11-03"), "3 November 2026");
+        assert_eq!(texts.day("de", "2026-03-31"), "31. März 2026");
+        assert_eq!(texts.day("de", "never"), "never");
     }
 
     #[test]

@@ -82,47 +82,10 @@ impl Enroll {
     }
 }
 
-/// Questions whose answers stay the same and aren't found in public profiles.
+/// What is offered in each language: questions whose answers stay the same and aren't found in public profiles.
+const QUESTIONS: &str = include_str!("../../ui/questions.toml");
+
 fn default_lists() -> QuestionLists {
-    let list = |questions: &[&str]| questions.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-    BTreeMap::from([
-        (
-            "en".to_owned(),
-            list(&[
-                "What was the name of your first stuffed toy?",
-                "What was the first dish you learned to cook?",
-                "What was the surname of your favourite teacher?",
-                "In which street did your grandparents live?",
-                "What was the title of the first book you loved?",
-                "What was your nickname as a child?",
-                "Where did you spend your first holiday without your parents?",
-                "What was the first film you saw in a cinema?",
-                "What was the first name of your best friend in primary school?",
-                "What make was the first car you drove?",
-                "What did you want to become when you were ten?",
-                "What was the name of the shop where you bought sweets as a child?",
-                "Which instrument did you try to learn first?",
-                "What was the first record or song you bought?",
-            ]),
-        ),
-        (
-            "de".to_owned(),
-            list(&[
-                "Wie hieß Ihr erstes Stofftier?",
-                "Welches Gericht haben Sie als erstes kochen gelernt?",
-                "Wie hieß Ihre Lieblingslehrerin oder Ihr Lieblingslehrer mit Nachnamen?",
-                "In welcher Straße wohnten Ihre Großeltern?",
-                "Wie hieß das erste Buch, das Sie geliebt haben?",
-                "Welchen Spitznamen hatten Sie als Kind?",
-                "Wohin führte Ihre erste Reise ohne Eltern?",
-                "Welchen Film haben Sie zuerst im Kino gesehen?",
-                "Wie hieß Ihre beste Freundin oder Ihr bester Freund in der Grundschule mit Vornamen?",
-                "Von welcher Marke war das erste Auto, das Sie gefahren haben?",
-                "Was wollten Sie mit zehn Jahren werden?",
-                "Wie hieß der Laden, in dem Sie als Kind Süßigkeiten kauften?",
-                "Welches Instrument wollten Sie zuerst lernen?",
-                "Welche Schallplatte oder welches Lied haben Sie zuerst gekauft?",
-            ]),
-        ),
-    ])
+    // That it can be read is tested; without a list the settings say that one is needed.
+    toml::from_str(QUESTIONS).unwrap_or_default()
 }

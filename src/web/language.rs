@@ -5,19 +5,25 @@ use poem::{Request, http::header};
 use super::{LANGUAGE_COOKIE, Site, cookie};
 use crate::render::Language;
 
-/// The language for this request.
+/// The language for this request. The admin panel speaks fewer than the pages.
 pub fn choose<'a>(site: &'a Site, request: &Request) -> &'a Language {
     let texts = site.renderer.texts();
     let configured = site.services.settings.load().general.language.clone();
+    let is_panel = is_of_panel(request.original_uri().path());
+    let speaks = |code: &str| texts.language(code).filter(|language| language.has_panel || !is_panel);
     asked(request)
-        .and_then(|code| texts.language(&code))
-        .or_else(|| texts.language(cookie(request, LANGUAGE_COOKIE)?))
+        .and_then(|code| speaks(&code))
+        .or_else(|| speaks(cookie(request, LANGUAGE_COOKIE)?))
         .or_else(|| {
             let header = request.headers().get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
-            preferences(header).into_iter().find_map(|code| texts.language(code))
+            preferences(header).into_iter().find_map(speaks)
         })
-        .or_else(|| texts.language(&configured))
+        .or_else(|| speaks(&configured))
         .unwrap_or(&site.renderer.languages()[0])
+}
+
+fn is_of_panel(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
 }
 
 /// The language in the address (`?lang=de`).

@@ -1,6 +1,7 @@
 //! Mails on their way: a real mail server, well and in every trouble; what arrives, and what is said when it doesn't.
 
 use std::{
+    fs,
     net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
@@ -21,7 +22,11 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::support::mail_server::MailServer;
+use crate::support::{
+    domain::Domain,
+    mail_server::MailServer,
+    server::{QUICK, Server},
+};
 
 const LOGIN: [&str; 3] = ["--login", "regain", "grüner-Hering=7"];
 
@@ -349,4 +354,28 @@ async fn nothing_said_before_tls_is_taken_for_something_said_under_it() {
     later(send(&attacked).await);
     assert!(server.seen("mail").is_empty() && server.bytes(true).is_empty(), "{}", server.bytes(true));
     send(&safely(&server, "")).await.unwrap();
+}
+
+/// The program is confined by then to its own folders, and this is one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_puts_mails_into_the_folder_that_its_configuration_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[settings.mail]\ndelivery = 'folder'\nfolder = '{}'\nsender = 'no-reply@corp.example'\n{QUICK}",
+        folder.path().display()
+    );
+    let server = Server::with(&[Domain::shared()], &more).await;
+    assert!(server.log().contains("confined to what it needs"), "{}", server.log());
+    let user = Domain::shared().someone().await;
+    server.visitor().enrolls(&user.name, "CORP", &user.password).await.is_finished("enroll");
+    let began = Instant::now();
+    let mail = loop {
+        let mut files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        if let Some(mail) = files.find(|path| path.extension().is_some_and(|it| it == "eml")) {
+            break fs::read_to_string(mail).unwrap();
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(mail.contains(&user.name), "{mail}");
 }

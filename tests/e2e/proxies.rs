@@ -1,13 +1,18 @@
 //! Behind real reverse proxies, with the examples that are shipped: people are told apart by where they come from, and
 //! nobody can say that they come from elsewhere.
 
-use std::{collections::BTreeMap, fs, io, process::Command};
+use std::{collections::BTreeMap, fs, io, process::Command, time::Duration};
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{Instant, sleep},
+};
 
 use super::support::{
+    browser::Browser,
     domain::Domain,
+    pebble::{self, Looks, Pebble},
     proxy::{Proxy, free_port},
     server::{QUICK, Server, finish},
 };
@@ -84,6 +89,28 @@ async fn nginx_hands_people_on_through_a_socket_and_each_is_limited_alone() {
     people_come(server, &proxy).await;
 }
 
+/// The panel is open to 127.0.0.60 alone: who only says to be that finds nothing there.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_talks_themselves_into_the_panel() {
+    let tables = format!(
+        "[proxies]\ntrusted = ['127.0.0.1']\nheader = 'x_forwarded_for'\n[settings.admin]\naddresses = \
+         ['127.0.0.60']\n{QUICK}"
+    );
+    let server = server(&[], "", &tables).await;
+    let place = format!("https://127.0.0.1:{}", server.port());
+    let proxy = Proxy::nginx(&[("http://unix:/run/regain/http.sock", &place)]);
+    let lies = ["X-Forwarded-For: 127.0.0.60", "Forwarded: for=127.0.0.60", "X-Real-IP: 127.0.0.60"];
+    for path in ["/admin", "/admin/sign-in"] {
+        let mut welcome = server.visitor().through(proxy.port, [127, 0, 0, 60]);
+        assert!(matches!(welcome.get(path).await.status, 200 | 303), "{path}");
+        let mut liar = server.visitor().through(proxy.port, [127, 0, 0, 61]).who_says(&lies);
+        assert_eq!(liar.get(path).await.status, 404, "{path}");
+        // Nor without the proxy.
+        let mut direct = server.visitor().through(server.port(), [127, 0, 0, 61]).who_says(&lies);
+        assert_eq!(direct.get(path).await.status, 404, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_hands_people_on_by_https() {
     let tables = format!("[proxies]\ntrusted = ['127.0.0.1']\nheader = 'x_forwarded_for'\n{QUICK}");
@@ -142,4 +169,39 @@ async fn haproxy_hands_people_on_in_plain_http_and_tells_in_either_header() {
         assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
         people_come(server, &proxy).await;
     }
+}
+
+/// Regain keeps its own certificate behind a proxy that doesn't look into connections: the authority's challenge
+/// (TLS-ALPN-01) and browsers' HTTP/2 come through, behind the header of the PROXY protocol.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_and_a_browser_come_through_haproxy() {
+    let port = free_port();
+    let tables = format!("[proxies]\ntrusted = ['127.0.0.1']\nprotocol = ['127.0.0.1:{port}']\n{QUICK}");
+    let mut server = server(&[port], "", &tables).await;
+    let proxy = Proxy::haproxy("haproxy-tcp.cfg", &[("192.0.2.10:8443", &format!("127.0.0.1:{port}"))]);
+    let pebble = Pebble::start(&Looks { tls: proxy.port, ..Looks::default() });
+    let (own, proxied) = (server.url("/"), format!("https://localhost:{}/", proxy.port));
+    server.configure(
+        &format!("base_url = \"{}\"", own.trim_end_matches('/')),
+        &format!("base_url = \"{}\"", proxied.trim_end_matches('/')),
+    );
+    server.configure(QUICK, &format!("{QUICK}{}", pebble.settings(&["reset.corp.example"])));
+    server.restart().await;
+    let began = Instant::now();
+    loop {
+        let shown = pebble::read(&server.visitor().through(proxy.port, [127, 0, 0, 7]).certificate().await);
+        if shown.0.contains("Pebble") {
+            assert_eq!(shown.1, ["reset.corp.example"]);
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{shown:?}: {}", server.log());
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(pebble.orders(), 1, "{}", pebble.log());
+
+    let browser = Browser::open().await;
+    browser.goto(&format!("{proxied}enroll")).await.unwrap();
+    let spoken = "return performance.getEntriesByType('navigation')[0].nextHopProtocol";
+    assert_eq!(browser.execute(spoken, Vec::new()).await.unwrap(), "h2");
+    browser.reaches("identify").await;
 }

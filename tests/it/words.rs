@@ -1,10 +1,16 @@
 //! Every text in every language, and every page drawn with it.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use regain::{
     directory::demo::SAMPLE_PASSWORD,
     domain::certificate::Cause,
+    render::{self, plural},
     settings::Order,
     testing::{Device, DirectoryMood, OneTimeCodes, Page, StoreMood, TestApp, Visitor},
 };
@@ -13,11 +19,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The texts of each language, the reference first.
-fn texts() -> Vec<(String, BTreeMap<String, String>)> {
+/// The texts in a folder, by language, the reference first.
+fn texts_in(folder: &str) -> Vec<(String, BTreeMap<String, String>)> {
     let mut languages = Vec::new();
-    for entry in fs::read_dir(root().join("ui/i18n")).unwrap() {
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let table: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let mut flat = BTreeMap::new();
         flatten("", &table, &mut flat);
@@ -26,6 +35,23 @@ fn texts() -> Vec<(String, BTreeMap<String, String>)> {
     languages.sort_by_key(|(code, _)| (code != "en", code.clone()));
     assert!(languages.len() >= 2 && languages[0].0 == "en");
     languages
+}
+
+/// The texts of the pages and messages in each language.
+fn texts() -> Vec<(String, BTreeMap<String, String>)> {
+    texts_in("ui/i18n")
+}
+
+/// All texts there are in English.
+fn reference() -> BTreeMap<String, String> {
+    let (_, mut all) = texts().swap_remove(0);
+    all.extend(texts_in("ui/i18n/panel").swap_remove(0).1);
+    all
+}
+
+/// Whether there is a text of that key, perhaps with a form for each plural.
+fn has(texts: &BTreeMap<String, String>, key: &str) -> bool {
+    texts.contains_key(key) || plural::FORMS.iter().any(|form| texts.contains_key(&format!("{key}.{form}")))
 }
 
 fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
@@ -51,23 +77,58 @@ fn placeholders(text: &str) -> Vec<&str> {
 
 #[test]
 fn each_cause_of_trouble_with_a_certificate_says_what_to_do() {
-    let (_, reference) = &texts()[0];
+    let reference = reference();
     for cause in Cause::ALL {
         assert!(reference.contains_key(&format!("admin.acme.cause.{}", cause.as_str())), "{cause:?}");
     }
 }
 
-#[test]
-fn every_language_has_all_texts_with_their_placeholders() {
-    let languages = texts();
-    let (_, reference) = &languages[0];
-    for (language, texts) in &languages[1..] {
-        for (key, text) in reference {
-            let Some(other) = texts.get(key) else { panic!("{language} has no {key}") };
-            assert_eq!(placeholders(text), placeholders(other), "{language} {key}");
+/// The key without the plural form behind it, and that form.
+fn parted<'a>(key: &'a str, texts: &BTreeMap<String, String>) -> (&'a str, Option<&'a str>) {
+    match key.rsplit_once('.') {
+        Some((stem, form))
+            if plural::FORMS.contains(&form) && texts.contains_key(&format!("{stem}.other")) =>
+        {
+            (stem, Some(form))
         }
-        for key in texts.keys() {
-            assert!(reference.contains_key(key), "{language} has {key}, which nobody knows");
+        _ => (key, None),
+    }
+}
+
+#[test]
+fn every_language_has_all_texts_with_their_placeholders_and_plurals() {
+    assert_eq!(texts().len(), 12);
+    for folder in ["ui/i18n", "ui/i18n/panel"] {
+        let languages = texts_in(folder);
+        let (_, reference) = &languages[0];
+        for (language, texts) in &languages[1..] {
+            let mut wanted = BTreeSet::new();
+            for (key, text) in reference {
+                let (stem, form) = parted(key, reference);
+                let Some(form) = form else {
+                    let Some(other) = texts.get(key) else { panic!("{language} has no {key}") };
+                    assert_eq!(placeholders(text), placeholders(other), "{language} {key}");
+                    wanted.insert(key.clone());
+                    continue;
+                };
+                if form != "other" {
+                    continue;
+                }
+                for form in plural::forms(language) {
+                    let key = format!("{stem}.{form}");
+                    let Some(other) = texts.get(&key) else { panic!("{language} has no {key}") };
+                    let all = placeholders(text);
+                    // A form for one number may say it in words.
+                    let counts = |name: &&str| !render::COUNTED.contains(name);
+                    let uncounted: Vec<_> = all.iter().copied().filter(counts).collect();
+                    let is_for_one = matches!(form, "zero" | "one" | "two") && language != "ru";
+                    let found = placeholders(other);
+                    assert!(found == all || is_for_one && found == uncounted, "{language} {key}: {found:?}");
+                    wanted.insert(key);
+                }
+            }
+            let surplus: Vec<_> = texts.keys().filter(|key| !wanted.contains(*key)).collect();
+            assert!(surplus.is_empty(), "{language} has {surplus:?}, which nobody knows");
         }
     }
 }
@@ -105,16 +166,20 @@ fn every_problem_refusal_trouble_and_field_has_its_words() {
         keys.extend(["title", "text", "next"].map(|part| format!("refusal.{code}.{part}")));
     }
     keys.extend(codes("field.rs", "pub const fn label_key("));
+    let reference = reference();
     for (language, texts) in &languages {
         for key in &keys {
-            assert!(texts.contains_key(key), "{language} has no {key}");
+            assert!(
+                has(texts, key) || has(&reference, key) && key.starts_with("refusal."),
+                "{language} has no {key}"
+            );
         }
     }
 }
 
 #[test]
 fn every_text_a_template_names_is_there() {
-    let (_, reference) = &texts()[0];
+    let reference = reference();
     let mut folders = vec![root().join("ui/templates")];
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
@@ -133,7 +198,7 @@ fn every_text_a_template_names_is_there() {
                 let key = rest.split('"').next().unwrap();
                 if rest[key.len() + 1..].starts_with([')', ',']) {
                     seen += 1;
-                    assert!(reference.contains_key(key), "{}: {key}", path.display());
+                    assert!(has(&reference, key), "{}: {key}", path.display());
                 }
             }
         }
@@ -356,7 +421,7 @@ async fn every_page_is_drawn_in_every_language() {
             assert_ne!(page.text(), reference.text());
         }
     }
-    let steps: std::collections::BTreeSet<_> = walked[0].iter().map(Page::step).collect();
+    let steps: BTreeSet<_> = walked[0].iter().map(Page::step).collect();
     for step in ["menu", "identify", "question", "code", "password", "credentials", "finished", "error"] {
         assert!(steps.contains(step), "{step} was not walked through");
     }

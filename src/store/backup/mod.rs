@@ -24,9 +24,9 @@ mod files;
 mod merge;
 mod restore;
 
-use std::{io, ops::Bound, path::Path};
+use std::{io, ops::Bound, path::Path, time::Duration};
 
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
 
 use super::{
     Store, engine,
@@ -43,6 +43,9 @@ pub use restore::{Comparison, Contents, Restore, compare};
 
 /// So many records are read at a time; a record has 48 KiB at most.
 const PAGE: usize = 128;
+
+/// So long a disk may take for what it is given at once.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Why there is no backup, or it can't be put back.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -163,9 +166,9 @@ impl Store {
         });
         let made = self.back_up(keys, now, out, &|records| progress(&name, records)).await;
         // What can't be written is not taken any more either: it is said first.
-        let written = writes.await.map_err(|error| Fault::Trouble(error.to_string()))?;
+        let written = in_time(PATIENCE, writes).await?.map_err(|error| Fault::Trouble(error.to_string()))?;
         let ((file, bytes), records) = (written.map_err(trouble)?, made?);
-        let ended = spawn_blocking(move || file.end()).await;
+        let ended = in_time(PATIENCE, spawn_blocking(move || file.end())).await?;
         ended.map_err(|error| Fault::Trouble(error.to_string()))?.map_err(trouble)?;
         Ok(Made { at: now, file: name, bytes, records })
     }
@@ -195,5 +198,28 @@ async fn send(out: &mpsc::Sender<Vec<u8>>, bytes: Vec<u8>) -> Result<(), Fault> 
     if bytes.is_empty() {
         return Ok(());
     }
-    out.send(bytes).await.map_err(|_| Fault::Gone)
+    in_time(PATIENCE, out.send(bytes)).await?.map_err(|_| Fault::Gone)
+}
+
+/// Waits for a disk; a share whose server is away may never answer.
+async fn in_time<T>(patience: Duration, waits: impl Future<Output = T>) -> Result<T, Fault> {
+    timeout(patience, waits).await.map_err(|_| {
+        let seconds = patience.as_secs();
+        Fault::Trouble(format!(
+            "nothing could be written for {seconds} seconds: the disk or share does not answer"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_never_answers_is_not_waited_for_without_end() {
+        let (out, _taken_by_nobody) = mpsc::channel(1);
+        send(&out, vec![1]).await.unwrap();
+        let fault = in_time(Duration::ZERO, out.send(vec![2])).await.unwrap_err().to_string();
+        assert!(fault.ends_with("the disk or share does not answer"), "{fault}");
+    }
 }

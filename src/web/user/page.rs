@@ -66,6 +66,7 @@ impl<'a> Page<'a> {
                 .renderer
                 .languages()
                 .iter()
+                .filter(|other| other.has_panel || flow != "admin")
                 .map(|other| LanguageLink {
                     code: &other.code,
                     name: other.name,
