@@ -66,11 +66,12 @@ pub(super) async fn taken(
     // What can't be read by this program can't be used by it either: it stays what it is.
     if of(Space::Enrollments) {
         let Ok(mut enrollment) = record::decode::<Enrollment>(&value) else { return Ok(Some(value)) };
+        if let Some(present) = present {
+            let other = present.find::<Enrollment>(key).await?;
+            take_enrollment(&mut enrollment, other.as_ref(), present.is_later);
+        }
         if let Some(app) = &mut enrollment.app {
             spend(app, now);
-        }
-        if let Some(present) = present {
-            take_enrollment(&mut enrollment, present.find::<Enrollment>(key).await?.as_ref());
         }
         return encode(&enrollment);
     }
@@ -119,17 +120,24 @@ fn spend(app: &mut App, now: Timestamp) {
     app.last_step = app.last_step.max(TotpSecret::last_step(now));
 }
 
-/// Leaves of an enrollment what can't have been used since, by what there is of it now.
-fn take_enrollment(enrollment: &mut Enrollment, present: Option<&Enrollment>) {
+/// Leaves of an enrollment what can't have been used or taken back since, by what there is of it now. `is_later`:
+/// whether that is what became of it.
+fn take_enrollment(enrollment: &mut Enrollment, present: Option<&Enrollment>, is_later: bool) {
     if let Some(codes) = &mut enrollment.recovery_codes {
         let left = present.and_then(|present| present.recovery_codes.as_ref());
         let left = left.filter(|left| left.made_at == codes.made_at);
         // Of codes that were taken back or replaced since, nobody knows which were used.
         codes.left.retain(|code| left.is_some_and(|left| left.left.contains(code)));
     }
+    let Some(present) = present else { return };
+    if is_later {
+        // A device that was lost, and taken back, must not be good again.
+        enrollment.app.take_if(|app| present.app.as_ref().is_none_or(|other| other.sealed != app.sealed));
+        enrollment.passkeys = both(&enrollment.passkeys, &present.passkeys);
+        return;
+    }
     for passkey in &mut enrollment.passkeys {
-        let known = present.and_then(|present| present.passkeys.iter().find(|it| it.id == passkey.id));
-        if let Some(known) = known {
+        if let Some(known) = present.passkeys.iter().find(|it| it.id == passkey.id) {
             known.credential.clone_into(&mut passkey.credential);
         }
     }
@@ -139,4 +147,70 @@ fn take_enrollment(enrollment: &mut Enrollment, present: Option<&Enrollment>) {
 fn both(passkeys: &[Passkey], other: &[Passkey]) -> Vec<Passkey> {
     let ids: Vec<_> = passkeys.iter().map(|passkey| &passkey.id).collect();
     other.iter().filter(|passkey| ids.contains(&&passkey.id)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{code::CodeHash, enrollment::RecoveryCodes};
+
+    const MADE: Timestamp = Timestamp::from_millis(1_000);
+
+    fn passkey(id: &str, credential: &str) -> Passkey {
+        Passkey {
+            id: id.into(),
+            name: String::new(),
+            credential: credential.into(),
+            added_at: MADE,
+            used_at: None,
+        }
+    }
+
+    fn app(sealed: &str) -> App {
+        App { sealed: sealed.into(), added_at: MADE, last_step: 1 }
+    }
+
+    fn enrollment(app_sealed: &str, passkeys: &[(&str, &str)], codes: &[u8]) -> Enrollment {
+        let mut enrollment = Enrollment::blank("mary".into(), MADE);
+        enrollment.app = Some(app(app_sealed));
+        enrollment.passkeys = passkeys.iter().map(|(id, credential)| passkey(id, credential)).collect();
+        let left = codes.iter().map(|byte| CodeHash::new([*byte; 32])).collect();
+        enrollment.recovery_codes = Some(RecoveryCodes { left, made_at: MADE });
+        enrollment
+    }
+
+    fn ids(enrollment: &Enrollment) -> Vec<&str> {
+        enrollment.passkeys.iter().map(|passkey| passkey.id.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_taken_back_or_given_since_is_not_good_after_a_backup_was_put_back() {
+        let present = enrollment("new phone", &[("kept", "count 9"), ("given", "")], &[2, 3]);
+        let mut restored = enrollment("lost phone", &[("kept", "count 1"), ("lost", "")], &[1, 2]);
+        take_enrollment(&mut restored, Some(&present), true);
+        assert_eq!(restored.app, None);
+        assert_eq!((ids(&restored), restored.passkeys[0].credential.as_str()), (vec!["kept"], "count 9"));
+        assert_eq!(restored.recovery_codes.unwrap().left, [CodeHash::new([2; 32])]);
+
+        let mut same = enrollment("new phone", &[], &[]);
+        take_enrollment(&mut same, Some(&present), true);
+        assert_eq!(same.app, Some(app("new phone")));
+    }
+
+    #[test]
+    fn an_enrollment_that_is_gone_now_comes_back_without_its_recovery_codes() {
+        let mut restored = enrollment("phone", &[("a", "")], &[1, 2]);
+        take_enrollment(&mut restored, None, true);
+        assert!(restored.app.is_some() && ids(&restored) == ["a"]);
+        assert!(restored.recovery_codes.unwrap().left.is_empty());
+    }
+
+    #[test]
+    fn beside_another_log_only_counters_are_taken_over() {
+        let present = enrollment("other phone", &[("a", "count 9")], &[]);
+        let mut restored = enrollment("phone", &[("a", "count 1"), ("b", "")], &[]);
+        take_enrollment(&mut restored, Some(&present), false);
+        assert!(restored.app == Some(app("phone")) && ids(&restored) == ["a", "b"]);
+        assert_eq!(restored.passkeys[0].credential, "count 9");
+    }
 }

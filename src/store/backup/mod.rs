@@ -8,7 +8,7 @@
 //!
 //! | records | in the backup | after putting it back |
 //! |---|---|---|
-//! | enrollments | yes | as in the backup; codes of apps that could have been used are not good again; recovery codes are left only as far as they are now; passkeys of now keep their counters |
+//! | enrollments | yes | as in the backup; codes of apps that could have been used are not good again; recovery codes are left only as far as they are now; passkeys of now keep their counters. If the log of now continues that of the backup, of somebody who is enrolled now only the app and the passkeys that are the same now |
 //! | counts (lockouts) | yes | of each count the higher one; those that are counted now only stay |
 //! | caps of messages, reminders | yes | those of now stay; else as in the backup |
 //! | messages yet to be sent | no | those of now stay |

@@ -292,6 +292,8 @@ mod tests {
     use crate::{
         domain::{
             account::{AccountKey, DomainName, ObjectGuid},
+            admin::{AdminId, SecondFactor},
+            api_token::ApiToken,
             enrollment::{App, Enrollment},
             lockout::Subject,
             secret::Key,
@@ -433,6 +435,56 @@ mod tests {
         assert!(store.find::<Enrollment>(&account(2)).await.unwrap().is_none());
         assert!(store.holds(&keys().audit, noted.unwrap()).await.unwrap() && head.unwrap().number == 3);
         assert!(opened(&aside).await.find::<Enrollment>(&account(2)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_may_administer_or_ask_is_what_it_is_now_as_far_as_it_was_so_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = opened(folder.path()).await;
+        let admin = |number| AdminId::Account(account(number));
+        let factor = |sealed: &str| SecondFactor {
+            name: "admin".into(),
+            app: App { sealed: sealed.into(), added_at: NOW, last_step: 5 },
+            passkeys: Vec::new(),
+        };
+        let token = |used_at| ApiToken {
+            name: "desk".into(),
+            scopes: Vec::new(),
+            made_by: "root".into(),
+            made_at: NOW,
+            expires_at: None,
+            used_at,
+        };
+        for number in [1, 2, 3] {
+            store.batch().put(&admin(number), &factor("then")).commit().await.unwrap();
+        }
+        for number in [1, 2] {
+            store.batch().put(&[number; 32], &token(None)).commit().await.unwrap();
+        }
+        enrolls(&store, 1).await;
+        let file = on_disk(&backed_up(&store).await.unwrap());
+        // Since then: of one admin the app was replaced, another was dismissed, a third came; the same with tokens.
+        store.batch().put(&admin(2), &factor("now")).commit().await.unwrap();
+        let gone = store.find::<SecondFactor>(&admin(3)).await.unwrap().unwrap();
+        store.batch().remove(&admin(3), &gone).commit().await.unwrap();
+        store.batch().put(&admin(4), &factor("now")).commit().await.unwrap();
+        store.batch().put(&[1; 32], &token(Some(NOW))).commit().await.unwrap();
+        let gone = store.find::<ApiToken>(&[2; 32]).await.unwrap().unwrap();
+        store.batch().remove(&[2; 32], &gone).commit().await.unwrap();
+        store.batch().put(&[3; 32], &token(None)).commit().await.unwrap();
+        let noted = store.head().await.unwrap();
+        let restore = compare(folder.path(), &file, &keys(), Some(&store), NOW).await.unwrap();
+        drop(store);
+        restore.put_in_place(&keys(), "root", noted, NOW).await.unwrap();
+        let store = opened(folder.path()).await;
+        for (number, is_good) in [(1, true), (2, false), (3, false), (4, false)] {
+            let found = store.find::<SecondFactor>(&admin(number)).await.unwrap();
+            assert_eq!(found.is_some(), is_good, "admin {number}");
+        }
+        for (number, used_at) in [(1, Some(Some(NOW))), (2, None), (3, None)] {
+            let found = store.find::<ApiToken>(&[number; 32]).await.unwrap();
+            assert_eq!(found.map(|token| token.used_at), used_at, "token {number}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
