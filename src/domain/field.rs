@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::password_rules::Rule;
+
 /// The fields of the pages, by the names of the contract (the form's own names).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
@@ -143,6 +145,15 @@ pub enum Problem {
     PasswordContainsName,
     PasswordRefused,
     PasswordTooLong,
+    PasswordOverMaximum,
+    PasswordHasWord,
+    PasswordTooSimilar,
+    PasswordTooWeak,
+    PasswordInBreach,
+    /// A rule of Regain's own that has no sentence to itself.
+    PasswordBreaksRule {
+        rule: Rule,
+    },
 }
 
 impl Problem {
@@ -192,6 +203,12 @@ impl Problem {
             Self::PasswordContainsName => "password_contains_name",
             Self::PasswordRefused => "password_refused",
             Self::PasswordTooLong => "password_too_long",
+            Self::PasswordOverMaximum => "password_over_maximum",
+            Self::PasswordHasWord => "password_has_word",
+            Self::PasswordTooSimilar => "password_too_similar",
+            Self::PasswordTooWeak => "password_too_weak",
+            Self::PasswordInBreach => "password_in_breach",
+            Self::PasswordBreaksRule { .. } => "password_breaks_rule",
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Store,
-    engine::{Direction, Engine},
+    engine::Engine,
     keyring::Keyring,
     record::{self, Kept, Space},
 };
@@ -85,7 +85,7 @@ impl Store {
             return Ok((format.number < PRESENT).then_some(Older(format.number)));
         }
         // What the engine keeps for itself lies before all letters.
-        let any = self.engine.scan(Bound::Included(vec![1]), Bound::Unbounded, Direction::Forward, 1).await?;
+        let any = self.engine.scan(Bound::Included(vec![1]), Bound::Unbounded, 1).await?;
         if !any.is_empty() {
             return Ok(Some(Older(FIRST)));
         }

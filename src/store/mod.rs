@@ -27,8 +27,8 @@ use std::{
 };
 
 pub use certificate::{SealedAccount, SealedCertificate};
+use engine::Engine;
 pub use engine::Room;
-use engine::{Direction, Engine};
 pub use migrations::{Older, copy_name};
 pub use record::{
     ChangedTab, Forwarded, Kept, QuestionsOff, SessionKey, SettingsVersion, Space, around_domain,
@@ -117,9 +117,8 @@ impl Store {
     /// log is open, too: [`Store::keep_log`].
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, Error> {
         migrations::refuse_newer(engine.as_ref()).await?;
-        let (from, to) = record::space_bounds(Space::Outbox);
-        let last = engine.scan(from, to, Direction::Backward, 1).await?;
-        let next = last.first().and_then(|(key, _)| record::number_of(key)).map_or(1, |last| last + 1);
+        let last = engine.last_numbered(Space::Outbox.letter()).await?;
+        let next = last.and_then(|(key, _)| record::number_of(&key)).map_or(1, |last| last + 1);
         let log = audit::Index::open(engine.as_ref()).await?;
         let users = match users::Index::open(engine.as_ref()).await {
             // It can be made anew, and is when it is needed.
@@ -171,7 +170,7 @@ impl Store {
             from = Bound::Excluded(after);
         }
         loop {
-            let rows = self.engine.scan(from, to.clone(), Direction::Forward, limit).await?;
+            let rows = self.engine.scan(from, to.clone(), limit).await?;
             let Some((last, _)) = rows.last() else { return Ok(Vec::new()) };
             from = Bound::Excluded(last.clone());
             let mut page = Vec::with_capacity(rows.len());

@@ -53,7 +53,7 @@ use crate::{
     settings::{Settings, layers::Fixed},
     store::{
         Found, Store,
-        engine::{Batch, Direction, Engine, Options, SledEngine},
+        engine::{Batch, Engine, Options, SledEngine},
         keyring::Keyring,
     },
     tls::{self, Certificates},
@@ -353,8 +353,7 @@ impl TestApp {
     /// Someone who can write to the disk puts a text in the place of another one, wherever that is in the store.
     pub async fn is_forged(&self, text: &str, other: &str) {
         let engine = self.running().engine;
-        let all =
-            engine.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward, usize::MAX).await.unwrap();
+        let all = engine.scan(Bound::Unbounded, Bound::Unbounded, usize::MAX).await.unwrap();
         for (key, value) in all {
             let at = value.windows(text.len()).position(|part| part == text.as_bytes());
             if let Some(at) = at {

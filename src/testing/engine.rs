@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::store::engine::{Batch, Condition, Direction, Engine, Error, Follower, Link, Room, SledEngine};
+use crate::store::engine::{Batch, Condition, Engine, Error, Follower, Link, Room, SledEngine};
 
 /// How the store behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,11 +59,15 @@ impl Engine for MoodyEngine {
         &self,
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
-        direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
         self.require_readable()?;
-        self.inner.scan(from, to, direction, limit).await
+        self.inner.scan(from, to, limit).await
+    }
+
+    async fn last_numbered(&self, letter: u8) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+        self.require_readable()?;
+        self.inner.last_numbered(letter).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), Error> {

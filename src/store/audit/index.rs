@@ -22,7 +22,7 @@ use crate::{
         secret::Key,
     },
     store::{
-        engine::{Batch, Direction, Engine},
+        engine::{Batch, Engine},
         keyring::keyed_hash,
         pieces,
         record::{self, Kept, LogStart, Space},
@@ -52,7 +52,7 @@ impl Index {
         let (mut from, to) = record::space_bounds(Space::AuditHeaders);
         let mut headers: Vec<Arc<Header>> = Vec::new();
         loop {
-            let rows = engine.scan(from, to.clone(), Direction::Forward, HEADERS).await?;
+            let rows = engine.scan(from, to.clone(), HEADERS).await?;
             let Some((last, _)) = rows.last() else { break };
             from = Bound::Excluded(last.clone());
             for (_, bytes) in &rows {
@@ -123,7 +123,7 @@ impl Store {
         let (_, to) = record::space_bounds(Space::Audit);
         let mut records = Vec::new();
         loop {
-            let rows = self.engine.scan(from, to.clone(), Direction::Forward, MOST_ROWS).await?;
+            let rows = self.engine.scan(from, to.clone(), MOST_ROWS).await?;
             let Some((last, _)) = rows.last() else { break };
             from = Bound::Excluded(last.clone());
             for (key, bytes) in rows {
@@ -154,7 +154,7 @@ impl Store {
         }
         let from = Bound::Included(record::numbered_key(Space::Audit, first));
         let (_, to) = record::space_bounds(Space::Audit);
-        let rows = self.engine.scan(from, to, Direction::Forward, MOST_ROWS).await?;
+        let rows = self.engine.scan(from, to, MOST_ROWS).await?;
         let mut events = Vec::with_capacity(rows.len());
         for (number, (key, bytes)) in (first..).zip(&rows) {
             if record::number_of(key) != Some(number) {
@@ -184,7 +184,7 @@ impl Store {
         let (from, _) = record::space_bounds(Space::Audit);
         let to = Bound::Excluded(record::numbered_key(Space::Audit, number));
         loop {
-            let rows = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
+            let rows = self.engine.scan(from.clone(), to.clone(), FEW).await?;
             if rows.is_empty() {
                 return Ok(());
             }

@@ -12,7 +12,7 @@ use std::{fmt, ops::Bound, sync::Arc};
 
 use super::{
     Error, Store,
-    engine::{Batch, Direction},
+    engine::Batch,
     record::{self, LogStart, Space},
 };
 use crate::domain::{audit::Event, secret::Key};
@@ -173,7 +173,7 @@ impl Store {
     /// can be broken off and gone on with.
     pub(super) async fn seal_older(&self, key: &Key) -> Result<(), Error> {
         let (from, to) = record::space_bounds(Space::Audit);
-        let last = self.engine.scan(from.clone(), to.clone(), Direction::Backward, 1).await?;
+        let last = self.engine.last_numbered(Space::Audit.letter()).await?;
         // They are sealed from the first on, so that the last tells whether any is left.
         if !last.iter().any(|(_, record)| record::is_plain(record)) {
             return Ok(());
@@ -182,7 +182,7 @@ impl Store {
         let mut walk = Walk::new(key, None, None);
         let mut from = from;
         loop {
-            let rows = self.engine.scan(from, to.clone(), Direction::Forward, FEW).await?;
+            let rows = self.engine.scan(from, to.clone(), FEW).await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             from = Bound::Excluded(last.clone());
             let mut batch = Batch::new();
@@ -208,10 +208,8 @@ impl Store {
 
     /// The end of the log.
     pub async fn head(&self) -> Result<Option<Head>, Error> {
-        let (from, to) = record::space_bounds(Space::Audit);
-        let rows = self.engine.scan(from, to, Direction::Backward, 1).await?;
-        let Some((known, record)) = rows.first() else { return Ok(None) };
-        Head::of_record(known, record).map(Some)
+        let last = self.engine.last_numbered(Space::Audit.letter()).await?;
+        last.map(|(known, record)| Head::of_record(&known, &record)).transpose()
     }
 
     /// Whether an end of the log that was noted once is still in it, or was dropped by now as its time was over.
@@ -274,8 +272,7 @@ impl Store {
         let first = walk.number;
         let (mut from_header, headers) = record::space_bounds(Space::AuditHeaders);
         loop {
-            let rows =
-                self.engine.scan(from_header.clone(), headers.clone(), Direction::Forward, FEW).await?;
+            let rows = self.engine.scan(from_header.clone(), headers.clone(), FEW).await?;
             let prefixes =
                 rows.iter().map(|(known, _)| body_prefix(record::number_of(known).unwrap_or_default()));
             let bodies = self.engine.join(prefixes.collect()).await?;

@@ -126,8 +126,7 @@ async fn what_an_older_program_wrote_is_sealed_in_its_order() {
     let (engine, store) = open(folder.path()).await;
     assert_eq!(store.head().await.unwrap().unwrap().number, 63);
     assert_eq!(broken(&store, None).await, None);
-    let rows =
-        engine.scan(Bound::Included(at(1)), Bound::Included(at(4)), Direction::Forward, 9).await.unwrap();
+    let rows = engine.scan(Bound::Included(at(1)), Bound::Included(at(4)), 9).await.unwrap();
     let events: Vec<_> =
         rows.iter().map(|(_, record)| entry::read(entry::parts(record).unwrap().1).unwrap()).collect();
     assert_eq!(events, (0..4).map(entry::tests::sample).collect::<Vec<_>>());
@@ -168,7 +167,7 @@ async fn fill(store: &Store, events: std::ops::Range<i64>) {
 
 async fn records(engine: &Arc<dyn Engine>, space: Space) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (from, to) = record::space_bounds(space);
-    engine.scan(from, to, Direction::Forward, 100_000).await.unwrap()
+    engine.scan(from, to, 100_000).await.unwrap()
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
 
 use super::{
     Store, engine,
-    engine::{Batch, Direction},
+    engine::Batch,
     keyring::Keyring,
     migrations::PRESENT,
     record::{Kept as _, Space, UsersIndexed},
@@ -118,7 +118,7 @@ impl Store {
         // What the engine keeps for itself lies before all letters.
         let mut from = Bound::Included(vec![1]);
         loop {
-            let rows = self.engine.scan(from, Bound::Unbounded, Direction::Forward, PAGE).await?;
+            let rows = self.engine.scan(from, Bound::Unbounded, PAGE).await?;
             let Some((last, _)) = rows.last() else { break };
             from = Bound::Excluded(last.clone());
             self.settle_cache(&rows).await?;

@@ -24,7 +24,7 @@ use crate::{
     },
     store::{
         Store, audit,
-        engine::{Batch, Direction, Engine as _, Options, SledEngine, put_in_place},
+        engine::{Batch, Engine as _, Options, SledEngine, put_in_place},
         keyring::Keyring,
         migrations::PRESENT,
         record::{self, Space},
@@ -60,7 +60,7 @@ impl Contents {
             let (mut from, to) = (Bound::Included(from), Bound::Excluded(to));
             let mut count = 0;
             loop {
-                let rows = store.engine.scan(from, to.clone(), Direction::Forward, FEW).await?;
+                let rows = store.engine.scan(from, to.clone(), FEW).await?;
                 let Some((last, _)) = rows.last() else { return Ok(count) };
                 from = Bound::Excluded(last.clone());
                 count += rows.len();
@@ -192,7 +192,7 @@ async fn carry_over(present: &Present<'_>, engine: &SledEngine) -> Result<(), Fa
     let mut writer = Writer { engine, batch: Batch::new(), count: 0 };
     let mut from = Bound::Included(vec![1]);
     loop {
-        let rows = present.store.engine.scan(from, Bound::Unbounded, Direction::Forward, FEW).await?;
+        let rows = present.store.engine.scan(from, Bound::Unbounded, FEW).await?;
         let Some((last, _)) = rows.last() else { break };
         from = Bound::Excluded(last.clone());
         for (key, value) in rows {
@@ -375,8 +375,7 @@ mod tests {
     }
 
     async fn all(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let rows =
-            store.engine.scan(Bound::Included(vec![1]), Bound::Unbounded, Direction::Forward, usize::MAX);
+        let rows = store.engine.scan(Bound::Included(vec![1]), Bound::Unbounded, usize::MAX);
         rows.await.unwrap().into_iter().filter(|(key, _)| belongs(key)).collect()
     }
 

@@ -23,15 +23,6 @@ pub const MAXIMUM_KEY: usize = 320;
 /// The largest value, in bytes. What is larger belongs into several records, or into a file.
 pub const MAXIMUM_VALUE: usize = 48 * 1024;
 
-/// Which way a scan goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    /// From the smallest key up.
-    Forward,
-    /// From the largest key down.
-    Backward,
-}
-
 /// Whether the engine can be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Condition {
@@ -90,9 +81,11 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
-        direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+
+    /// Of the records whose keys are this letter and a number (8 bytes, big-endian), the one of the largest number.
+    async fn last_numbered(&self, letter: u8) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error>;
 
     /// Writes a batch if all its preconditions hold: all of it, or nothing. Durable when it returns, which it does
     /// even if the disk doesn't answer: with [`Error::Unavailable`].

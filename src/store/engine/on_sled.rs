@@ -30,7 +30,7 @@ use sled::Db;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Batch, Condition, Direction, Engine, Error, Link, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
+    Batch, Condition, Engine, Error, Link, MAXIMUM_KEY, MAXIMUM_VALUE, Room,
     follow::{Follower, Followers},
     sentinel::{self, Mark, Sentinel},
     space::Space,
@@ -245,23 +245,24 @@ impl Engine for SledEngine {
         &self,
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
-        direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
         let shared = Arc::clone(&self.shared);
         let scan = move || {
             shared.read(|db| {
-                let records = db.range::<Vec<u8>, _>((from, to));
-                let read = |record: sled::Result<(sled::IVec, sled::IVec)>| {
-                    record.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(fault)
-                };
-                match direction {
-                    Direction::Forward => records.take(limit).map(read).collect(),
-                    Direction::Backward => records.rev().take(limit).map(read).collect(),
-                }
+                let records = db.range::<Vec<u8>, _>((from, to)).take(limit);
+                records
+                    .map(|record| record.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(fault))
+                    .collect()
             })
         };
         tokio::task::spawn_blocking(scan).await.map_err(|e| Error::Unavailable(e.to_string()))?
+    }
+
+    async fn last_numbered(&self, letter: u8) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+        let shared = Arc::clone(&self.shared);
+        let find = move || shared.read(|db| last_numbered(db, letter));
+        tokio::task::spawn_blocking(find).await.map_err(|e| Error::Unavailable(e.to_string()))?
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), Error> {
@@ -497,12 +498,37 @@ struct Last {
 
 impl Last {
     fn find(db: &Db, letter: u8) -> Result<Self, Error> {
-        let Some((key, record)) = db.scan_prefix([letter]).next_back().transpose().map_err(fault)? else {
+        let Some((key, record)) = last_numbered(db, letter)? else {
             return Ok(Self { number: 0, record: None });
         };
-        let number = key.get(1..).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
-        let number = number.ok_or_else(|| Error::Damaged("a key of the log".into()))?;
-        Ok(Self { number, record: Some(record.to_vec()) })
+        let number = number_of(&key).ok_or_else(|| Error::Damaged("a key of the log".into()))?;
+        Ok(Self { number, record: Some(record) })
+    }
+}
+
+fn number_of(key: &[u8]) -> Option<u64> {
+    key.get(1..).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// See [`Engine::last_numbered`]. Numbers are tried by halves, since sled's own way backwards keeps a key of a MiB in the
+/// program.
+fn last_numbered(db: &Db, letter: u8) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    let key = |number: u64| [&[letter][..], &number.to_be_bytes()].concat();
+    // There is none above `to`; the last that was seen is at `from`.
+    let (mut last, mut from, mut to) = (None, 0, u64::MAX);
+    loop {
+        let middle = if last.is_none() { 0 } else { from + (to - from).div_ceil(2) };
+        match db.range(key(middle)..=key(to)).next().transpose().map_err(fault)? {
+            Some((key, record)) => {
+                from = number_of(&key).ok_or_else(|| Error::Damaged("a key with a number".into()))?;
+                last = Some((key.to_vec(), record.to_vec()));
+            }
+            None if last.is_none() => return Ok(None),
+            None => to = middle - 1,
+        }
+        if from >= to {
+            return Ok(last);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     domain::{enrollment::Enrollment, filter::Row as _, user::User},
     store::{
         Error, Store,
-        engine::{self, Batch, Direction, Engine},
+        engine::{self, Batch, Engine},
         pieces,
         record::{self, Kept, Space, UsersIndexed},
     },
@@ -53,7 +53,7 @@ impl Index {
         let (mut from, to) = record::space_bounds(Space::UserHeaders);
         let mut headers = Vec::new();
         loop {
-            let rows = engine.scan(from, to.clone(), Direction::Forward, PAGE).await?;
+            let rows = engine.scan(from, to.clone(), PAGE).await?;
             let Some((last, _)) = rows.last() else { break };
             from = Bound::Excluded(last.clone());
             for (_, bytes) in &rows {
@@ -117,7 +117,7 @@ impl Store {
         for space in [Space::UserHeaders, Space::UserBodies] {
             let (from, to) = record::space_bounds(space);
             loop {
-                let rows = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
+                let rows = self.engine.scan(from.clone(), to.clone(), FEW).await?;
                 if rows.is_empty() {
                     break;
                 }
@@ -144,7 +144,7 @@ impl Store {
         let (mut from, to) = record::space_bounds(Space::UserMarks);
         let mut tries = 0;
         loop {
-            let marks = self.engine.scan(from.clone(), to.clone(), Direction::Forward, FEW).await?;
+            let marks = self.engine.scan(from.clone(), to.clone(), FEW).await?;
             let Some((last, _)) = marks.last() else {
                 self.users.is_doubtful.store(false, Ordering::Relaxed);
                 return Ok(());

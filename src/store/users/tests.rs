@@ -132,7 +132,7 @@ async fn the_index_follows_what_is_written() {
     drop((engine, store));
     let (engine, store) = open(folder.path()).await;
     let (from, to) = crate::store::record::space_bounds(crate::store::record::Space::UserMarks);
-    let marks = engine.scan(from, to, crate::store::engine::Direction::Forward, 9).await.unwrap();
+    let marks = engine.scan(from, to, 9).await.unwrap();
     assert!(marks.is_empty(), "{} marks", marks.len());
     assert_eq!(compare(&store, &numbers, "", UserColumn::Email, true).await, 699);
     // Even if everyone goes.

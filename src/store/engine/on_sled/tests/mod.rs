@@ -47,26 +47,43 @@ async fn of_parallel_batches_with_the_same_precondition_one_wins() {
 }
 
 #[tokio::test]
-async fn records_are_scanned_in_order_both_ways() {
+async fn records_are_scanned_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path());
     for name in ["p1", "p3", "p2", "q1"] {
         engine.commit(Batch::new().put(key(name), key(""))).await.unwrap();
     }
-    let scan = async |direction, limit| {
+    let scan = async |limit| {
         let (from, to) = (Bound::Included(key("p")), Bound::Excluded(key("q")));
-        let rows = engine.scan(from, to, direction, limit).await.unwrap();
+        let rows = engine.scan(from, to, limit).await.unwrap();
         rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(scan(Direction::Forward, 9).await, ["p1", "p2", "p3"]);
-    assert_eq!(scan(Direction::Backward, 2).await, ["p3", "p2"]);
+    assert_eq!(scan(9).await, ["p1", "p2", "p3"]);
+    assert_eq!(scan(2).await, ["p1", "p2"]);
     for (from, to) in [
         (Bound::Included(key("q")), Bound::Excluded(key("p"))),
         (Bound::Excluded(key("p1")), Bound::Excluded(key("p1"))),
     ] {
-        for direction in [Direction::Forward, Direction::Backward] {
-            assert!(engine.scan(from.clone(), to.clone(), direction, 9).await.unwrap().is_empty());
-        }
+        assert!(engine.scan(from, to, 9).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_the_numbered_records_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path());
+    let numbered = |letter: u8, number: u64| [&[letter][..], &number.to_be_bytes()].concat();
+    engine
+        .commit(Batch::new().put(numbered(b'a', 7), key("a")).put(numbered(b'c', 9), key("c")))
+        .await
+        .unwrap();
+    assert_eq!(engine.last_numbered(b'b').await.unwrap(), None);
+    for number in [0, 1, 2, 3, 1000, 1 << 40, u64::MAX] {
+        engine.commit(Batch::new().put(numbered(b'b', number), key(&number.to_string()))).await.unwrap();
+        assert_eq!(
+            engine.last_numbered(b'b').await.unwrap(),
+            Some((numbered(b'b', number), key(&number.to_string())))
+        );
     }
 }
 
@@ -231,7 +248,7 @@ fn chained(number: u64, before: Option<&[u8]>, entry: &[u8]) -> Vec<u8> {
 
 async fn log_of(engine: &SledEngine) -> Vec<Vec<u8>> {
     let all = (Bound::Included(vec![b'a']), Bound::Excluded(vec![b'b']));
-    let rows = engine.scan(all.0, all.1, Direction::Forward, 10_000).await.unwrap();
+    let rows = engine.scan(all.0, all.1, 10_000).await.unwrap();
     rows.into_iter().map(|(_, record)| record).collect()
 }
 

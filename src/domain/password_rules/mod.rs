@@ -1,8 +1,12 @@
 //! The password rules of a domain or fine-grained policy, and the check that can be made before the directory is asked.
 
+mod rules;
+
 use std::time::Duration;
 
 use super::{account::Account, field::Problem, secret::Password};
+
+pub use rules::{LEAST_WORD, ROWS, Rule, Rules, keeps};
 
 /// The policy that applies to one account (the domain's, or the password settings object that wins: msDS-ResultantPSO).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +75,20 @@ fn classes(text: &str) -> usize {
         + has(|c| c.is_alphabetic() && !c.is_uppercase() && !c.is_lowercase())
 }
 
-/// Whether the sAMAccountName (3 characters or more) or a part of displayName (split at the documented separators,
-/// 3 characters or more) occurs, ignoring case (MS-SAMR 3.1.1.7.2).
+/// Whether a name of the account occurs, ignoring case.
 fn contains_a_name(text: &str, account: &Account) -> bool {
     let text = text.to_lowercase();
+    names_in(account).iter().any(|name| text.contains(name.as_str()))
+}
+
+/// The names that the complexity rule looks for, in small letters: the sAMAccountName and the parts of displayName
+/// (split at the documented separators), of 3 characters or more (MS-SAMR 3.1.1.7.2).
+fn names_in(account: &Account) -> Vec<String> {
     let parts =
         account.display_name.as_deref().unwrap_or_default().split([',', '.', '-', '_', ' ', '#', '\t']);
     std::iter::once(account.sam_account_name.as_str())
         .chain(parts)
-        .filter(|name| name.chars().count() >= 3)
-        .any(|name| text.contains(&name.to_lowercase()))
+        .filter(|name| name.chars().count() >= LEAST_WORD)
+        .map(str::to_lowercase)
+        .collect()
 }
