@@ -33,6 +33,7 @@
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
 
 pub mod app;
+pub mod breached;
 pub mod cli;
 pub mod config;
 pub mod confine;

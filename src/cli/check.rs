@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::{Failure, reachable, say};
 use crate::{
     app,
+    breached::List,
     config::{Config, ProxyHeader},
     confine,
     domain::{
@@ -54,6 +55,9 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
     }
     tell(&check_data(&config));
     tell(&check_confinement(&config));
+    if let Some(file) = &config.settings.security.breached_passwords_file {
+        tell(&check_breached(file));
+    }
     if let Some(folder) = &config.settings.backup.folder {
         tell(&check_backups(folder));
     }
@@ -225,6 +229,18 @@ fn check_confinement(config: &Config) -> Finding {
     };
     let verdict = if told.calls.is_err() { Verdict::Warning } else { verdict };
     Finding::new(subject, verdict, format!("{files}; {calls}"))
+}
+
+/// The list of stolen passwords: without it those for whom it is wanted can choose none.
+fn check_breached(file: &Path) -> Finding {
+    let subject = format!("stolen passwords in {}", file.display());
+    let (verdict, text) = match List::open(file) {
+        Ok(list) => {
+            (Verdict::Good, format!("{} of them; regain breached examine reads it through", list.entries()))
+        }
+        Err(error) => (Verdict::Bad, format!("{error}; regain breached build makes it")),
+    };
+    Finding { subject, verdict, text }
 }
 
 /// Where a backup is made each day.

@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod backup;
+mod breached;
 mod check;
 mod demo;
 mod export;
@@ -55,6 +56,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Write the audit log, or those who enrolled, to a file. Regain must not be running; its panel does the same.
     Export(export::ExportArguments),
+    /// Make and look at the file of stolen passwords that nobody may choose.
+    Breached(breached::BreachedArguments),
     /// Look at what was changed in the admin panel, and take it back.
     Settings(settings::SettingsArguments),
 }
@@ -140,6 +143,7 @@ async fn carry_out(command: Command) -> Result<bool, Failure> {
         Command::Check(arguments) => Ok(check::run(arguments.load()).await),
         Command::Health(arguments) => health::run(&arguments.load()?).await,
         Command::Admin(arguments) => admin::run(&arguments).map(|()| true),
+        Command::Breached(arguments) => breached::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(&arguments).await,
         Command::Backup(arguments) => backup::run(&arguments).await.map(|()| true),
         Command::Restore(arguments) => Box::pin(backup::restore(&arguments)).await.map(|()| true),

@@ -434,6 +434,10 @@ impl Directory for DemoDirectory {
         Ok(self.records().iter().map(|record| record.guid).collect())
     }
 
+    async fn policy(&self) -> Result<PasswordPolicy, Error> {
+        Ok(self.policy.clone())
+    }
+
     async fn existing(&self, guids: &[ObjectGuid]) -> Result<Vec<ObjectGuid>, Error> {
         let records = self.records();
         let exists = |guid: &ObjectGuid| records.iter().any(|record| record.guid == *guid);

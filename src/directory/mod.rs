@@ -12,6 +12,7 @@ use async_trait::async_trait;
 pub use crate::domain::finding::{Finding, Verdict};
 use crate::domain::{
     account::{Account, Domain, LogonName, ObjectGuid},
+    password_rules::PasswordPolicy,
     secret::Password,
 };
 
@@ -42,6 +43,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// An error unless the directory answers, and shows what it has: the service account has to find itself in it.
     async fn probe(&self) -> Result<(), Error>;
+
+    /// The domain's password policy: that of everybody for whom there is no fine-grained one.
+    async fn policy(&self) -> Result<PasswordPolicy, Error>;
 
     /// The security groups that are looked for, by name, at most [`Group::MOST`]. Nested ones and those that every
     /// controller has are among them.

@@ -1,7 +1,10 @@
 //! The second page of a change: old and new password. Nothing about the account is said, and nothing about the flow
 //! changes, before the old password is proved: a stranger sees no difference between one name and another.
 
-use super::{Error, Next, Services, Visitor, attempt, identify::Identified, note, require_permitted, write};
+use super::{
+    Error, Next, Services, Visitor, attempt, identify::Identified, new_password, note, require_permitted,
+    write,
+};
 use crate::{
     directory::{self, PasswordCheck, Refused},
     domain::{
@@ -48,11 +51,13 @@ pub async fn finish(
         Some((account, _)) => account,
     };
     require_permitted(services, Kind::Change, &account).map_err(Error::Refused)?;
-    if let Err(problem) = account.policy.check(&new, &account) {
+    let rules = Box::new(new_password::rules(services, &account, Kind::Change));
+    let problems = new_password::problems(services, &rules, &new, Some(&old)).await?;
+    if !problems.is_empty() {
         let failure =
-            write::audit(services, visitor, Kind::Change, Outcome::Failure, &account, problem.code());
+            write::audit(services, visitor, Kind::Change, Outcome::Failure, &account, problems.code());
         note(services, failure, visitor.language.as_deref()).await;
-        return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
+        return Ok(Next::Unfit(problems, None, rules));
     }
     let what = Write::Change { before: account.password_last_set };
     let intended = write::intend(services, (visitor, visitor), Kind::Change, &flow, &account, what).await?;
@@ -64,5 +69,10 @@ pub async fn finish(
         return Err(Error::Refused(Refusal::CannotChangePassword));
     }
     let steps = (Ending::Changed, Some(Step::Credentials));
-    write::conclude(services, visitor, Kind::Change, &writing, &account, steps, result).await
+    let next = write::conclude(services, visitor, Kind::Change, &writing, &account, steps, result).await?;
+    // Only the directory's judgement of the new password comes back so.
+    Ok(match next {
+        Next::Wrong(problems, session) => Next::Unfit(problems, session, rules),
+        next => next,
+    })
 }

@@ -457,7 +457,7 @@ fn place_of(url: &str) -> &str {
 fn told_list(key: &str, before: &Table, after: &Table) -> Option<String> {
     let named = |table: &Table| -> Option<Vec<(String, Value)>> {
         let list = table.get(key).map_or(Some(&[][..]), |list| list.as_array().map(Vec::as_slice))?;
-        let name = |one: &Value| one.get("dns_name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = |one: &Value| one.get(name_in(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
         Some(list.iter().map(|one| (name(one), one.clone())).collect())
     };
     if key.contains('.') {
@@ -476,11 +476,16 @@ fn told_list(key: &str, before: &Table, after: &Table) -> Option<String> {
     Some(format!("{key}: {}", short(&changes)))
 }
 
+/// By what one of a list is known.
+fn name_in(list: &str) -> &'static str {
+    if list == "domain" { "dns_name" } else { "name" }
+}
+
 /// `domain.0.controllers` → `domain.corp.example.controllers`: numbers change when one is taken out.
 fn named(key: &str, before: &Table, after: &Table) -> String {
     let mut parts = key.splitn(3, '.');
     let (Some(list), Some(number)) = (parts.next(), parts.next()) else { return key.to_owned() };
-    let name = format!("{list}.{number}.dns_name");
+    let name = format!("{list}.{number}.{}", name_in(list));
     let is_taken_out = parts.clone().next().is_none();
     let tables = if is_taken_out { [before, after] } else { [after, before] };
     match tables.iter().find_map(|table| layers::find(table, &name)?.as_str()) {

@@ -23,6 +23,7 @@ pub mod identify;
 pub mod import;
 pub mod manage_users;
 pub mod methods;
+pub mod new_password;
 mod operators;
 pub mod outbox;
 pub mod panel_passkeys;
@@ -61,6 +62,7 @@ use crate::{
         field::Problems,
         flow::{Flow, Kind},
         lockout::Subject,
+        password_rules::Rules,
         permission::{self, Rule, require_served},
         refusal::{Refusal, Service},
     },
@@ -213,6 +215,8 @@ pub enum Next {
     Moved(Option<SessionId>),
     /// The form has to be filled in again. A new session, if something was proved all the same.
     Wrong(Problems, Option<SessionId>),
+    /// So has that of a change: the old password is right, and these are the rules for the new one.
+    Unfit(Problems, Option<SessionId>, Box<Rules>),
 }
 
 /// Why a step could not be done.

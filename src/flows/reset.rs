@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Error, Next, Services, Visitor, note,
+    Error, Next, Services, Visitor, new_password, note,
     prove::{self, Reset, Verified},
     require_permitted, write,
 };
@@ -13,7 +13,6 @@ use crate::{
         account::Account,
         audit::Outcome,
         enrollment::Enrollment,
-        field::{Field, Problems},
         flow::{Ending, Flow, Kind, Step, Write},
         lockout::{Subject, Tally},
         refusal::Refusal,
@@ -90,11 +89,13 @@ async fn set_password(
         return Err(Error::Refused(Refusal::AccountNotServed));
     };
     require_permitted(services, Kind::Reset, &account).map_err(Error::Refused)?;
-    if let Err(problem) = account.policy.check(&new, &account) {
+    let rules = new_password::rules(services, &account, Kind::Reset);
+    let problems = new_password::problems(services, &rules, &new, None).await?;
+    if !problems.is_empty() {
         let failure =
-            write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problem.code());
+            write::audit(services, visitor, Kind::Reset, Outcome::Failure, &account, problems.code());
         note(services, failure, visitor.language.as_deref()).await;
-        return Ok(Next::Wrong(Problems::of(Field::NewPassword, problem), None));
+        return Ok(Next::Wrong(problems, None));
     }
     let settings = services.settings.load_full();
     require_current(services, flow, &proof).await?;

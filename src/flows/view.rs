@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Error, Place, Services, Visitor, code, enroll, held, locate, methods, prove, settle};
+use super::{
+    Error, Place, Services, Visitor, code, enroll, held, locate, methods, new_password, prove, settle,
+};
 use crate::{
     domain::{
         account::Account,
         enrollment::{Enrollment, Question},
         flow::{self, Asked, Awaited, Ending, Factor, Flow, Kind, MethodChange, Methods, Step},
         lockout::Subject,
-        password_rules::PasswordPolicy,
+        password_rules::Rules,
         refusal::{Refusal, Service},
         secret::SecretText,
     },
@@ -40,8 +42,8 @@ pub enum View {
         /// The passkey's options, as JSON.
         options: Option<String>,
     },
-    /// A new password for a proven account.
-    NewPassword(Box<Account>),
+    /// A new password for a proven account, and what is asked of it.
+    NewPassword(Box<Account>, Box<Rules>),
     /// Questions and answers for a proven account, and what it had before.
     Questions {
         /// `DOMAIN\name`.
@@ -59,6 +61,8 @@ pub enum View {
     Credentials {
         /// As typed.
         username: String,
+        /// What is asked of a new password, as far as that may be told; more once the old one was right.
+        rules: Box<Rules>,
     },
     /// It is done.
     Finished {
@@ -221,7 +225,10 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
         },
         Step::NewPassword { account, .. } => {
             match services.directory(&account.domain)?.load(account.guid).await? {
-                Some(account) => View::NewPassword(Box::new(account)),
+                Some(account) => {
+                    let rules = new_password::rules(services, &account, kind);
+                    View::NewPassword(Box::new(account), Box::new(rules))
+                }
                 None => return Err(Error::Refused(Refusal::AccountNotServed)),
             }
         }
@@ -231,7 +238,10 @@ pub async fn view(services: &Services, visitor: &Visitor, kind: Kind) -> Result<
             present: enroll::present(services, account).await?.map(Box::new),
         },
         Step::Methods(now) => methods_view(services, &flow, now).await?,
-        Step::Credentials => View::Credentials { username: flow.username.clone() },
+        Step::Credentials => View::Credentials {
+            username: flow.username.clone(),
+            rules: Box::new(new_password::rules_of_domain(services, &flow.domain).await),
+        },
         Step::Writing(_) | Step::Moved => return Ok(Shown::start()),
         Step::Finished(ending) => View::Finished {
             ending: *ending,
@@ -307,20 +317,4 @@ fn awaited_code(services: &Services, flow: &Flow, awaited: &Awaited) -> Code {
         has_digits_only: codes.characters == Characters::Digits,
         resend_after: may_resend.then(|| code::wait_for_resend(&settings, awaited, services.now())),
     }
-}
-
-/// The rules of a policy as keys among the texts, with their number.
-pub fn rules(policy: &PasswordPolicy, history: bool) -> Vec<(&'static str, Option<u64>)> {
-    let mut rules = Vec::new();
-    if policy.minimum_length > 0 {
-        rules.push(("rule.minimum_length", Some(u64::from(policy.minimum_length))));
-    }
-    if policy.complexity {
-        rules.push(("rule.complexity", None));
-        rules.push(("rule.no_name", None));
-    }
-    if history && policy.history_length > 0 {
-        rules.push(("rule.history", Some(u64::from(policy.history_length))));
-    }
-    rules
 }

@@ -12,8 +12,15 @@ use super::{
 use crate::domain::secret::SecretText;
 
 /// Settings that are never changed in the panel: they start programs, or read and write files of this machine.
-const FOR_THE_FILE: [&str; 6] =
-    ["domain.ca_file", "mail.ca_file", "mail.folder", "sms.arguments", "sms.ca_file", "sms.program"];
+const FOR_THE_FILE: [&str; 7] = [
+    "domain.ca_file",
+    "mail.ca_file",
+    "mail.folder",
+    "security.breached_passwords_file",
+    "sms.arguments",
+    "sms.ca_file",
+    "sms.program",
+];
 
 /// Whether a setting can only be set by file and environment.
 pub fn is_for_the_file(key: &str) -> bool {

@@ -55,8 +55,7 @@ tab! {
         sender: Option<String> = None, as form::address;
         /// The name beside that address. Not set: the product's name.
         sender_name: Option<String> = None, as form::some;
-        /// The folder for .eml files; it must exist. They hold codes in clear text: let nobody else read it. A folder that
-        /// only the panel names, outside the data folder, has to be in confinement.writable of the configuration file too.
+        /// The folder for .eml files; it must exist. They hold codes in clear text: let nobody else read it.
         folder: Option<PathBuf> = None, as form::some;
         /// The longest time to reach the mail server and log in, and again to hand over a mail, in seconds.
         timeout_seconds: u32 = 10, in 1..=120;

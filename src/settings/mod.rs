@@ -17,6 +17,7 @@ mod limits;
 mod mail;
 mod methods;
 pub(crate) mod names;
+mod password_rules;
 mod permissions;
 mod reminders;
 mod security;
@@ -36,6 +37,7 @@ pub use general::General;
 pub use limits::Limits;
 pub use mail::{MailDelivery, MailSecurity, MailSettings};
 pub use methods::Methods;
+pub use password_rules::{PasswordRules, add_all as add_password_rules};
 pub use permissions::{Audience, Permission, Permissions};
 pub use reminders::Reminders;
 pub use security::{Profile, Security};
@@ -77,6 +79,8 @@ table::tab! {
         mail: MailSettings = MailSettings::default();
         /// The SMS tab.
         sms: SmsSettings = SmsSettings::default();
+        /// Rules for new passwords on top of the directory's, set by set.
+        password_rules: Vec<PasswordRules> = Vec::new();
         /// The domains that are served; the first is the default.
         domain: Vec<DomainSettings> = Vec::new();
     }
@@ -112,6 +116,10 @@ impl Settings {
         if self.codes.by_sms && self.sms.delivery == SmsDelivery::None {
             let text = "true, but no text message is delivered: set delivery in [settings.sms]";
             faults.push(Fault::new("settings.codes.by_sms", text));
+        }
+        for (index, set) in self.password_rules.iter().enumerate() {
+            let key = format!("settings.password_rules.{index}");
+            set.check_needs(&key, self.security.breached_passwords_file.as_ref(), &mut faults);
         }
         self.general.check_domain_list(&self.domain, &mut faults);
         for (index, domain) in self.domain.iter().enumerate() {

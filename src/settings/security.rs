@@ -1,7 +1,9 @@
 //! The Security tab: time limits, lockout, what a reset enforces, what a hash costs.
 
+use std::path::PathBuf;
+
 use super::{
-    Codes, Fault,
+    Codes, Fault, form,
     table::{choice, tab},
 };
 
@@ -40,6 +42,9 @@ tab! {
         /// Replies to forms are sent no sooner than this many milliseconds after the request, a late one at the next
         /// multiple, so that the time taken tells nothing; 0 for at once.
         reply_deadline_ms: u32 = 250, in 0..=5000;
+        /// The file with the passwords that were stolen elsewhere, made by `regain breached build`; password_rules say who
+        /// may choose none of them.
+        breached_passwords_file: Option<PathBuf> = None, as form::some;
         /// Memory for hashing an answer, in KiB (argon2id). OWASP's Password Storage Cheat Sheet asks for
         /// 47104 with 1 pass, 19456 with 2, 12288 with 3, 9216 with 4 or 7168 with 5; less is refused.
         hash_memory_kib: u32 = 19_456, in 7_168..=1_048_576;

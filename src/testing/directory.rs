@@ -14,6 +14,7 @@ use crate::{
     },
     domain::{
         account::{Account, Domain, LogonName, ObjectGuid},
+        password_rules::PasswordPolicy,
         secret::Password,
     },
 };
@@ -134,6 +135,10 @@ impl Directory for MoodyDirectory {
             DirectoryMood::ShowsNobody => Ok(Vec::new()),
             _ => self.demo.existing(guids).await,
         }
+    }
+
+    async fn policy(&self) -> Result<PasswordPolicy, Error> {
+        if self.mood() == DirectoryMood::Unavailable { Self::down() } else { self.demo.policy().await }
     }
 
     async fn probe(&self) -> Result<(), Error> {

@@ -1,5 +1,5 @@
-/* Comfort only: every page works without this file. Written for old engines (ES5), allowed by the strictest
-   content security policy, and blind to what people type. */
+/* Comfort only: every page works without this file. Written for old engines (ES5), allowed by the strictest content security
+   policy. Of what people type only a new password is looked at, for the rules beside it, and it goes nowhere. */
 (function () {
   "use strict";
 
@@ -247,7 +247,91 @@
     list.parentNode.insertBefore(print, list.nextSibling.nextSibling);
   }
 
+  /* Whether a new password keeps a rule; the same as `keeps` in src/domain/password_rules. Undefined where only the server
+     can tell. */
+  function keeps(text, rule, most, names, rows) {
+    var characters = text.match(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\s\S]/g) || [];
+
+    function isCapital(c) { return c.toLowerCase() !== c && c.toUpperCase() === c; }
+    function isSmall(c) { return c.toUpperCase() !== c && c.toLowerCase() === c; }
+    function isDigit(c) { return c >= "0" && c <= "9" && c.length === 1; }
+    /* Letters without case are told from signs by where they lie: good enough for a hint. */
+    function isSign(c) {
+      return !isCapital(c) && !isSmall(c) && !isDigit(c) && (c < "\u00aa" || /[\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20]/.test(c) || (c.length === 2 && c >= "\ud83c" && c < "\ud83f"));
+    }
+    function isOther(c) { return !isCapital(c) && !isSmall(c) && !isDigit(c) && !isSign(c); }
+    function count(is) { return characters.filter(is).length; }
+    function longest(list, follows) {
+      var run = 0;
+      return list.reduce(function (best, c, at) {
+        run = at && follows(list[at - 1], c) ? run + 1 : 1;
+        return Math.max(best, run);
+      }, 0);
+    }
+    function classes() {
+      return [isCapital, isSmall, isDigit, isSign, isOther].filter(count).length;
+    }
+    function sequence() {
+      var list = text.toLowerCase().match(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\s\S]/g) || [];
+      var back = list.slice().reverse();
+      function either(follows) { return Math.max(longest(list, follows), longest(back, follows)); }
+      function isLetter(c) { return isSmall(c) || isOther(c); }
+      var best = either(function (a, b) {
+        return a.charCodeAt(0) + 1 === b.charCodeAt(0) && ((isDigit(a) && isDigit(b)) || (isLetter(a) && isLetter(b)));
+      });
+      rows.forEach(function (row) {
+        best = Math.max(best, either(function (a, b) {
+          return row.indexOf(a) >= 0 && row.indexOf(a) + 1 === row.indexOf(b);
+        }));
+      });
+      return best;
+    }
+
+    switch (rule) {
+      case "minimum_length": return characters.length >= most;
+      case "maximum_length": return characters.length <= most;
+      case "complexity": return classes() >= 3;
+      case "classes": return classes() >= most;
+      case "capitals": return count(isCapital) >= most;
+      case "smalls": return count(isSmall) >= most;
+      case "digits": return count(isDigit) >= most;
+      case "specials": return count(isSign) >= most;
+      case "sequence": return sequence() <= most;
+      case "repeat": return longest(characters, function (a, b) { return a === b; }) <= most;
+      case "no_name":
+        return !names.length ? undefined : !names.some(function (name) { return text.toLowerCase().indexOf(name) >= 0; });
+    }
+    return undefined;
+  }
+
+  /* Marks each rule that a new password keeps, while it is typed. */
+  function markRules(list) {
+    var box = document.getElementById(list.getAttribute("data-for"));
+    var names = JSON.parse(list.getAttribute("data-names"));
+    var rows = JSON.parse(list.getAttribute("data-rows"));
+
+    function mark() {
+      Array.prototype.forEach.call(list.children, function (line) {
+        var most = Number(line.getAttribute("data-count"));
+        var isKept = box.value !== "" && keeps(box.value, line.getAttribute("data-rule"), most, names, rows) === true;
+        var told = line.querySelector("span");
+        if (isKept && !told) {
+          told = document.createElement("span");
+          told.className = "hidden";
+          told.textContent = " – " + list.getAttribute("data-met");
+          line.appendChild(told);
+        } else if (!isKept && told) {
+          line.removeChild(told);
+        }
+        line.className = isKept ? "kept" : "";
+      });
+    }
+    box.addEventListener("input", mark);
+    window.addEventListener("pageshow", mark);
+  }
+
   each(".secret", addReveal);
+  each(".rules ul", markRules);
   each("form", sendOnce);
   each("#reference", addCopy);
   each("#expiry", warnBeforeExpiry);

@@ -216,7 +216,7 @@ impl ActiveDirectory {
     }
 
     /// The policy that applies to an account, given the settings object that wins for it.
-    async fn policy(&self, settings_object: Option<&str>) -> Result<PasswordPolicy, Error> {
+    async fn policy_by(&self, settings_object: Option<&str>) -> Result<PasswordPolicy, Error> {
         if let Some(dn) = settings_object {
             let settings =
                 self.remembered_policy(dn, &policy::SETTINGS_ATTRIBUTES, policy::of_settings).await?;
@@ -256,7 +256,7 @@ impl ActiveDirectory {
         let Some(Found { entry, own_sids, policy_hints }) = self.read(base, &attributes).await? else {
             return Ok(None);
         };
-        let policy = self.policy(entry.text("msDS-ResultantPSO").as_deref()).await?;
+        let policy = self.policy_by(entry.text("msDS-ResultantPSO").as_deref()).await?;
         let context = Context {
             domain: &self.domain,
             mail_attribute: &self.mail_attribute,
@@ -297,6 +297,10 @@ impl ActiveDirectory {
 impl Directory for ActiveDirectory {
     fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    async fn policy(&self) -> Result<PasswordPolicy, Error> {
+        self.policy_by(None).await
     }
 
     async fn find(&self, name: &LogonName) -> Result<Option<Account>, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{account::Account, field::Problem, secret::Password};
 
-pub use rules::{LEAST_WORD, ROWS, Rule, Rules, keeps};
+pub use rules::{LEAST_WORD, ROWS, Rule, Rules, keeps, strength};
 
 /// The policy that applies to one account (the domain's, or the password settings object that wins: msDS-ResultantPSO).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -186,6 +186,19 @@ impl Rules {
         }
     }
 
+    /// Takes out what is about the present password, where nobody knows it.
+    pub fn forget_present(&mut self) {
+        self.all.retain(|rule| !matches!(rule, Rule::Different(_)));
+    }
+
+    /// How hard to guess it must be, if that is a rule; see [`strength`].
+    pub fn least_strength(&self) -> Option<u32> {
+        self.all.iter().find_map(|rule| match rule {
+            Rule::Strength(least) => Some(*least),
+            _ => None,
+        })
+    }
+
     /// In the order they are told: what is about the whole first, what only the directory knows last.
     pub fn list(&self) -> impl Iterator<Item = Rule> + '_ {
         // A longest length that is shorter than the least would let nothing through.
@@ -222,6 +235,15 @@ impl Rules {
         };
         self.list().filter(|rule| !is_kept(*rule)).collect()
     }
+}
+
+/// How hard a password is to guess, from 0 to 4, as zxcvbn judges it (Wheeler, USENIX Security 2016), with words that a guesser
+/// would try for this person. Of a long password the beginning is judged.
+pub fn strength(password: &Password, guessed: &[&str]) -> u32 {
+    const LONGEST: usize = 64;
+    let text = password.reveal();
+    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(at, _)| at);
+    u32::from(u8::from(zxcvbn::zxcvbn(&text[..end], guessed).score()))
 }
 
 /// Whether a text keeps a rule that is about nothing else: what the page can check as well (`ui/assets/regain.js`).
@@ -344,7 +366,9 @@ mod tests {
 
     fn broken(rules: &[Rule], text: &str) -> Vec<&'static str> {
         let mut all = Rules::default();
-        rules.iter().for_each(|rule| all.add(*rule));
+        for rule in rules {
+            all.add(*rule);
+        }
         all.broken(&password(text), None).into_iter().map(Rule::key).collect()
     }
 
@@ -439,6 +463,16 @@ mod tests {
             rules.broken(&password("Winter-2027"), Some(&password("Winter-2026"))),
             [Rule::Different(4)]
         );
+    }
+
+    #[test]
+    fn what_is_guessed_soon_is_weak() {
+        let strength = |text: &str| strength(&password(text), &["mary", "regain"]);
+        for weak in ["password1", "Mary-regain", "qwertyuiop", "19841984"] {
+            assert!(strength(weak) < 3, "{weak}");
+        }
+        assert_eq!(strength("correct horse battery staple"), 4);
+        assert_eq!(strength(&"ab".repeat(128)), strength(&"ab".repeat(64)));
     }
 
     #[test]

@@ -488,6 +488,9 @@ fn sync(db: &Db, file: &File) -> Result<(), Error> {
     file.sync_data().map_err(|e| Error::Unavailable(format!("sync: {e}")))
 }
 
+/// A key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// The last record of the log.
 #[derive(Clone)]
 struct Last {
@@ -512,7 +515,7 @@ fn number_of(key: &[u8]) -> Option<u64> {
 
 /// See [`Engine::last_numbered`]. Numbers are tried by halves, since sled's own way backwards keeps a key of a MiB in the
 /// program.
-fn last_numbered(db: &Db, letter: u8) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+fn last_numbered(db: &Db, letter: u8) -> Result<Option<Row>, Error> {
     let key = |number: u64| [&[letter][..], &number.to_be_bytes()].concat();
     // There is none above `to`; the last that was seen is at `from`.
     let (mut last, mut from, mut to) = (None, 0, u64::MAX);

@@ -12,6 +12,7 @@ mod domains;
 mod https;
 mod import;
 mod overview;
+mod passwords;
 mod proof;
 mod purge;
 mod round;
@@ -68,7 +69,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 28] = [
+const ROUTES: [(&str, Answers); 29] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -89,6 +90,7 @@ const ROUTES: [(&str, Answers); 28] = [
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/passwords", Answers::Guarded(|| Box::new(passwords::Passwords))),
     ("/admin/purge", Answers::Guarded(|| Box::new(purge::Purge))),
     ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
     ("/admin/search", Answers::Guarded(|| Box::new(overview::Search))),
@@ -308,7 +310,11 @@ impl Panel {
         let may_see = settings::is_for(seat.admin.role);
         let link = |key, href| TabLink { key, href, current: key == current };
         let tabs = settings::TABS.iter().map(|key| link(*key, format!("/admin/settings/{key}")));
-        let pages = [link("domain", "/admin/domains".into()), link("https", "/admin/https".into())];
+        let pages = [
+            link("domain", "/admin/domains".into()),
+            link("https", "/admin/https".into()),
+            link("password_rules", "/admin/passwords".into()),
+        ];
         let tabs = pages.into_iter().chain(tabs).filter(|_| may_see);
         Self {
             at: current.to_owned(),

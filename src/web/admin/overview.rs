@@ -189,9 +189,13 @@ fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
         return Vec::new();
     }
     let mut hits = Vec::new();
-    for tab in settings::TABS.into_iter().chain(["domain"]) {
-        // That of the first domain stands for all.
-        let path = if tab == "domain" { "domain.0" } else { tab };
+    for tab in settings::TABS.into_iter().chain(["domain", "password_rules"]) {
+        // That of the first domain stands for all; of the sets of rules there may be none.
+        let (path, href) = match tab {
+            "domain" => ("domain.0", None),
+            "password_rules" => ("password_rules.0", Some("/admin/passwords")),
+            tab => (tab, None),
+        };
         let title = title_of(tab).to_lowercase();
         for (prefix, about, fields) in settings::sections(path).into_iter().flatten() {
             for field in settings::plain(fields) {
@@ -204,11 +208,10 @@ fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
                 else {
                     continue;
                 };
-                let own =
-                    prefix.split_once('.').filter(|_| tab != "domain").map(|(_, section)| label(section));
+                let own = prefix.split_once('.').filter(|_| tab == path).map(|(_, section)| label(section));
                 let own = own.map(|section| format!("{section}: ")).unwrap_or_default();
                 hits.push(Hit {
-                    href: format!("/admin/settings/{path}#{key}"),
+                    href: href.map_or_else(|| format!("/admin/settings/{path}#{key}"), str::to_owned),
                     tab,
                     label: format!("{own}{}", label(field.key)),
                     help: field.help.trim().to_owned(),

@@ -55,7 +55,7 @@ pub(super) fn is_for(role: Role) -> bool {
 }
 
 /// The tabs that decide who is let in, and where codes and backups go: they want a fresh proof.
-const GUARDED: [&str; 15] = [
+const GUARDED: [&str; 16] = [
     "acme",
     "enroll",
     "security",
@@ -71,7 +71,11 @@ const GUARDED: [&str; 15] = [
     "admin",
     "api",
     "domain",
+    "password_rules",
 ];
+
+/// Lists of sections that look alike: each is a page of its own, and there is one with all of them.
+const LISTS: [(&str, &str); 2] = [("domain", "/admin/domains"), ("password_rules", "/admin/passwords")];
 
 /// So many trials and searches a minute: what is tried reaches into the network.
 const TRIALS: u32 = 12;
@@ -105,6 +109,8 @@ struct TabWords {
     groups: Vec<Group>,
     /// The names of the domains, for lists of them.
     domains: Vec<String>,
+    /// Whether it is one of a list, and can be taken out of it.
+    may_take_out: bool,
     /// What can be tried here: `mail`, `sms`, `domain` or nothing.
     trial: &'static str,
     trial_to: String,
@@ -138,14 +144,21 @@ struct Group {
     fields: Vec<Control>,
 }
 
+/// Of which list a tab is one, and which; and the page with all.
+fn one_of(tab: &str) -> Option<(&'static str, usize, &'static str)> {
+    let (list, number) = tab.split_once('.')?;
+    let (list, path) = LISTS.into_iter().find(|(known, _)| *known == list)?;
+    Some((list, number.parse().ok()?, path))
+}
+
 /// The number of the domain whose tab it is.
 fn domain_of(tab: &str) -> Option<usize> {
-    tab.strip_prefix("domain.")?.parse().ok()
+    one_of(tab).filter(|(list, ..)| *list == "domain").map(|(_, index, _)| index)
 }
 
 /// The sections of a tab whose fields can be edited here.
 pub(super) fn sections(tab: &str) -> Option<Vec<(String, &'static str, &'static [Field])>> {
-    let is_tab = TABS.contains(&tab) || domain_of(tab).is_some();
+    let is_tab = TABS.contains(&tab) || one_of(tab).is_some();
     let field = layers::field(tab).filter(|_| is_tab)?;
     let (Shape::Section(fields) | Shape::Sections(fields)) = field.shape else { return None };
     let mut sections = vec![(tab.to_owned(), "", fields)];
@@ -307,7 +320,7 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
     let sections = sections(tab).ok_or(Error::Refused(Refusal::NotFound))?;
     let (version, changed) = change_settings::load(services).await?;
     let (effective, secrets) = effective(seat, &changed);
-    if domain_of(tab).is_some() && layers::find(&effective, tab).is_none() {
+    if one_of(tab).is_some() && layers::find(&effective, tab).is_none() {
         return Err(Error::Refused(Refusal::NotFound));
     }
     let path = format!("/admin/settings/{tab}");
@@ -317,11 +330,17 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
     tell_faults(seat, &mut form, &groups, state);
     let is_proved = seat.admin.is_fresh || state.is_proved;
     let (first, trial) = match tab.split_once('.') {
-        Some((first, _)) => (first, "domain"),
+        Some((first, _)) => (first, if domain_of(tab).is_some() { "domain" } else { "" }),
         None => (tab, ["mail", "sms", "audit"].into_iter().find(|known| *known == tab).unwrap_or_default()),
     };
     let domains = services.domains();
-    let title = domain_of(tab).and_then(|index| domains.get(index)).map(|domain| domain.netbios.clone());
+    let title = match one_of(tab) {
+        Some(("domain", index, _)) => domains.get(index).map(|domain| domain.netbios.clone()),
+        Some(_) => {
+            layers::find(&effective, &format!("{tab}.name")).and_then(|it| it.as_str()).map(str::to_owned)
+        }
+        None => None,
+    };
     let is_refused = state.is_refused();
     let may_change = seat.admin.role >= Role::Administrator;
     let context = TabContext {
@@ -339,6 +358,7 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
             focus: std::mem::take(&mut state.focus),
             groups,
             domains: domains.into_iter().map(|domain| domain.netbios).collect(),
+            may_take_out: may_change && one_of(tab).is_some() && services.fixed.source(tab).is_none(),
             trial: if may_change { trial } else { "" },
             trial_to: std::mem::take(&mut state.trial_to),
             findings: std::mem::take(&mut state.findings).into_iter().map(FindingRow::from).collect(),
@@ -477,7 +497,7 @@ async fn prove(
     Ok(())
 }
 
-/// A domain is no longer served.
+/// A domain is no longer served, or a set of rules is gone.
 async fn take_out(
     seat: Seat<'_>,
     tab: &str,
@@ -485,15 +505,13 @@ async fn take_out(
     code: Option<Result<SecretText, Problem>>,
     mut state: State,
 ) -> Result<Response, Error> {
-    if domain_of(tab).is_none() {
-        return Err(Error::Refused(Refusal::NotFound));
-    }
+    let Some((.., all)) = one_of(tab) else { return Err(Error::Refused(Refusal::NotFound)) };
     prove(&seat, tab, code, &mut state).await?;
     if !state.is_refused() {
         let edit = Edit { key: tab.to_owned(), value: None };
         let services = &seat.site.services;
         match change_settings::change(services, &seat.editor(), seen.unwrap_or(u64::MAX), vec![edit]).await? {
-            Change::Made(_) => return Ok(redirect("/admin/domains?saved")),
+            Change::Made(_) => return Ok(redirect(&format!("{all}?saved"))),
             Change::Wrong(faults) => state.faults = faults,
             Change::Conflict => state.summary = Some("admin.conflict"),
         }

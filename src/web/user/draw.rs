@@ -11,6 +11,7 @@ use crate::{
     domain::{
         field::Problems,
         flow::{Ending, Factor, Kind, LONGEST_FLOW},
+        password_rules::{ROWS, Rules},
     },
     flows::{
         Error, Visitor,
@@ -169,8 +170,38 @@ struct PasswordContext<'a> {
 #[derive(Serialize)]
 struct Password {
     account: String,
-    rules: Vec<String>,
+    rules: RuleList,
     finished_unlocks: bool,
+}
+
+/// The rules for a new password, with what the script needs to check them while somebody types.
+#[derive(Serialize)]
+struct RuleList {
+    all: Vec<RuleLine>,
+    /// What must not be in it, in small letters, as a JSON list.
+    names: String,
+    /// Keys that lie side by side, as a JSON list.
+    rows: String,
+}
+
+#[derive(Serialize)]
+struct RuleLine {
+    key: &'static str,
+    count: u32,
+    text: String,
+}
+
+impl RuleList {
+    fn of(site: &Site, language: &Language, rules: &Rules) -> Self {
+        let json = |list: &[&str]| serde_json::to_string(list).unwrap_or_default();
+        let names: Vec<_> = rules.names().iter().map(String::as_str).collect();
+        let all = rules.list().map(|rule| RuleLine {
+            key: rule.key(),
+            count: rule.count().unwrap_or_default(),
+            text: page::rule_text(site, language, rule),
+        });
+        Self { all: all.collect(), names: json(&names), rows: json(&ROWS) }
+    }
 }
 
 #[derive(Serialize)]
@@ -183,7 +214,7 @@ struct CredentialsContext<'a> {
 #[derive(Serialize)]
 struct Credentials {
     account: String,
-    rules: Vec<String>,
+    rules: RuleList,
 }
 
 #[derive(Serialize)]
@@ -220,11 +251,14 @@ pub async fn again(
     visitor: &Visitor,
     language: &Language,
     kind: Kind,
-    typed: &Typed,
-    problems: &Problems,
+    (typed, problems, proven): (&Typed, &Problems, Option<Box<Rules>>),
     from_start: bool,
 ) -> Result<Response, Error> {
-    let shown = if from_start { Shown::start() } else { view::view(&site.services, visitor, kind).await? };
+    let mut shown =
+        if from_start { Shown::start() } else { view::view(&site.services, visitor, kind).await? };
+    if let (View::Credentials { rules, .. }, Some(proven)) = (&mut shown.view, proven) {
+        *rules = proven;
+    }
     Ok(draw(site, visitor, language, kind, shown, (typed, problems), StatusCode::UNPROCESSABLE_ENTITY))
 }
 
@@ -313,16 +347,14 @@ fn draw(
             }
             Err(error) => problem::page(site, language, Some(kind), &error).0,
         },
-        View::NewPassword(account) => {
-            let history = settings.security.enforce_history && account.enforces_history;
-            let rules = rules(site, language, view::rules(&account.policy, history));
+        View::NewPassword(account, rules) => {
+            let rules = RuleList::of(site, language, &rules);
             let password = Password { account: account.qualified_name(), rules, finished_unlocks: true };
             let context = PasswordContext { page: page("password"), form, password };
             page::render(site, "user/password.html", code, context, status)
         }
-        View::Credentials { username } => {
-            // Which rules apply would tell whether the account exists: they come with the first refusal.
-            let credentials = Credentials { account: username, rules: Vec::new() };
+        View::Credentials { username, rules } => {
+            let credentials = Credentials { account: username, rules: RuleList::of(site, language, &rules) };
             let context = CredentialsContext { page: page("credentials"), form, credentials };
             page::render(site, "user/credentials.html", code, context, status)
         }
@@ -397,14 +429,6 @@ fn minutes(idle_timeout_seconds: u32) -> u32 {
     let longest = u32::try_from(LONGEST_FLOW.as_secs()).unwrap_or(u32::MAX);
     let seconds = if idle_timeout_seconds == 0 { longest } else { idle_timeout_seconds.min(longest) };
     (seconds / 60).max(1)
-}
-
-fn rules(site: &Site, language: &Language, rules: Vec<(&'static str, Option<u64>)>) -> Vec<String> {
-    let text = |(key, count): (&str, Option<u64>)| {
-        let count = count.map(|count| count.to_string()).unwrap_or_default();
-        site.renderer.texts().text(&language.code, key, &[("minimum", &count), ("count", &count)])
-    };
-    rules.into_iter().map(text).collect()
 }
 
 fn finished(site: &Site, language: &Language, ending: Ending, used_recovery_code: bool) -> Finished {

@@ -8,6 +8,7 @@ use crate::{
         account::Domain,
         field::{Field, Problem, Problems},
         flow::METHODS_IDLE,
+        password_rules::Rule,
     },
     render::{self, Language},
     settings::Settings,
@@ -140,8 +141,19 @@ fn sentence(site: &Site, language: &Language, field: Option<Field>, problem: Pro
     });
     let label = label.unwrap_or_default();
     let number = problem.number().map(|number| number.to_string()).unwrap_or_default();
+    let rule = match problem {
+        Problem::PasswordBreaksRule { rule } => rule_text(site, language, rule),
+        _ => String::new(),
+    };
     let key = format!("invalid.{}", problem.code());
-    texts.text(&language.code, &key, &[("field", &label), ("minimum", &number), ("seconds", &number)])
+    let values = [("field", label.as_str()), ("minimum", &number), ("seconds", &number), ("rule", &rule)];
+    texts.text(&language.code, &key, &values)
+}
+
+/// A rule for new passwords, in words.
+pub fn rule_text(site: &Site, language: &Language, rule: Rule) -> String {
+    let count = rule.count().map(|count| count.to_string()).unwrap_or_default();
+    site.renderer.texts().text(&language.code, &format!("rule.{}", rule.key()), &[("count", &count)])
 }
 
 /// All that is wrong, each in a sentence.

@@ -105,7 +105,12 @@ async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, 
             }
             return response;
         }
-        Ok(Next::Wrong(problems, fresh)) => {
+        Ok(next @ (Next::Wrong(..) | Next::Unfit(..))) => {
+            let (problems, fresh, rules) = match next {
+                Next::Unfit(problems, fresh, rules) => (problems, fresh, Some(rules)),
+                Next::Wrong(problems, fresh) => (problems, fresh, None),
+                Next::Moved(fresh) => (Problems::new(), fresh, None),
+            };
             if !taken.noted {
                 note(site, &visitor, kind, who, problems.code(), None).await;
             }
@@ -113,7 +118,8 @@ async fn answer(site: &Site, visitor: Visitor, language: &Language, kind: Kind, 
             let visitor =
                 Visitor { session: fresh.clone().unwrap_or(visitor.session.clone()), ..visitor.clone() };
             let from_start = taken.from_start && !proven;
-            match draw::again(site, &visitor, language, kind, &taken.typed, &problems, from_start).await {
+            let wrong = (&taken.typed, &problems, rules);
+            match draw::again(site, &visitor, language, kind, wrong, from_start).await {
                 Ok(mut response) => {
                     if let Some(fresh) = fresh {
                         set_cookie(&mut response, SESSION_COOKIE, &fresh.cookie(), None);
