@@ -69,6 +69,16 @@ pub(super) async fn problems(
     Ok(problems)
 }
 
+/// How many passwords are in the list of stolen ones, or why it can't be read; `None` if there is no such setting.
+pub async fn stolen(services: &Services) -> Result<Option<Result<u64, String>>, Error> {
+    let Some(path) = services.settings.load().security.breached_passwords_file.clone() else {
+        return Ok(None);
+    };
+    let opens = spawn_blocking(move || List::open(&path).map(|list| list.entries()));
+    let told = opens.await.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Some(told.map_err(|error| error.to_string())))
+}
+
 /// A list that can't be read lets nobody through: whoever asked for it would not learn that it is without effect.
 async fn is_breached(services: &Services, new: &Password) -> Result<bool, Error> {
     let path = services.settings.load().security.breached_passwords_file.clone();

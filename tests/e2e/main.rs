@@ -24,6 +24,7 @@ mod mails;
 mod names;
 mod outbox;
 mod panel;
+mod password_help;
 mod proxies;
 mod standing;
 mod states;

@@ -30,6 +30,7 @@ mod outbox;
 mod panel_access;
 mod panel_attacks;
 mod panel_settings;
+mod password_rules;
 mod permissions;
 mod proving;
 mod purge;

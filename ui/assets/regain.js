@@ -257,9 +257,11 @@
     function isDigit(c) { return c >= "0" && c <= "9" && c.length === 1; }
     /* Letters without case are told from signs by where they lie: good enough for a hint. */
     function isSign(c) {
-      return !isCapital(c) && !isSmall(c) && !isDigit(c) && (c < "\u00aa" || /[\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20]/.test(c) || (c.length === 2 && c >= "\ud83c" && c < "\ud83f"));
+      return !isCapital(c) && !isSmall(c) && !isDigit(c) && (c < "\u00aa" || /[\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3004\u3008-\u3020\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20]/.test(c) || (c.length === 2 && c >= "\ud83c" && c < "\ud83f"));
     }
-    function isOther(c) { return !isCapital(c) && !isSmall(c) && !isDigit(c) && !isSign(c); }
+    function isOther(c) {
+      return !isCapital(c) && !isSmall(c) && !isDigit(c) && !isSign(c) && !/[\u00b2\u00b3\u00b9\u00bc-\u00be\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\uff10-\uff19]/.test(c);
+    }
     function count(is) { return characters.filter(is).length; }
     function longest(list, follows) {
       var run = 0;

@@ -3,16 +3,15 @@
 use async_trait::async_trait;
 use poem::{Response, http::StatusCode};
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 use toml::{Table, Value};
 
 use super::{Page, Panel, Seat, draw, redirect, settings};
 use crate::{
-    breached,
     domain::{admin::Role, field::Problems, refusal::Refusal},
     flows::{
         Error,
         change_settings::{self, Change, Edit},
+        new_password,
     },
     settings::{Audience, PasswordRules, layers},
     web::{form::Form, user::page},
@@ -77,13 +76,7 @@ async fn draw_sets(seat: &Seat<'_>, refused: Option<String>) -> Result<Response,
     let mut form = page::Form::new(seat.site, seat.language, PATH.into(), seat.token(PATH), &Problems::new());
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     form.summarise(refused.unwrap_or_default());
-    let list = match settings.security.breached_passwords_file.clone() {
-        None => None,
-        Some(path) => {
-            let opens = spawn_blocking(move || breached::List::open(&path).map(|list| list.entries()));
-            Some(opens.await.map_err(|error| Error::Internal(error.to_string()))?)
-        }
-    };
+    let list = new_password::stolen(services).await?;
     let fixed = services.fixed.source(&format!("{KEY}.0")).map(str::to_owned);
     let context = Context {
         page: page::Page::new(seat.site, seat.language, "admin", "settings"),
@@ -95,7 +88,7 @@ async fn draw_sets(seat: &Seat<'_>, refused: Option<String>) -> Result<Response,
         fixed,
         version: change_settings::load(services).await?.0,
         breached: list.as_ref().and_then(|list| list.as_ref().ok().copied()),
-        trouble: list.and_then(Result::err).map(|error| error.to_string()).unwrap_or_default(),
+        trouble: list.and_then(Result::err).unwrap_or_default(),
     };
     Ok(draw(seat.site, seat.language, "admin/passwords.html", context, status))
 }
