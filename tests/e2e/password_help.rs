@@ -12,7 +12,7 @@ use super::support::{
     server::{QUICK, Server},
 };
 
-const RULES: &str = "[[settings.password_rules]]\nminimum_length = 9\nmaximum_length = 24\nclasses = 3\ncapital_letters = 1\n\
+const RULES: &str = "[[settings.password_rules]]\nminimum_length = 9\nmaximum_length = 24\nclasses = 4\ncapital_letters = 1\n\
      small_letters = 2\ndigits = 2\nspecial_characters = 1\nlongest_sequence = 3\nlongest_repeat = 2\n";
 
 const TYPED: [&str; 40] = [

@@ -228,7 +228,7 @@ async fn a_stolen_password_is_refused_and_a_list_that_is_gone_lets_nobody_throug
 #[tokio::test]
 async fn what_is_guessed_soon_is_refused() {
     let (_app, mut alice, _) = resetting(|settings| {
-        with_rules(settings, PasswordRules { least_strength: 3, ..PasswordRules::default() })
+        with_rules(settings, PasswordRules { least_strength: 3, ..PasswordRules::default() });
     })
     .await;
     let page = chooses(&mut alice, "Password-1").await;
@@ -240,7 +240,7 @@ async fn what_is_guessed_soon_is_refused() {
 async fn who_has_no_address_can_choose_any_password() {
     let (app, mut alice) = TestApp::new()
         .with_settings(|settings| {
-            with_rules(settings, PasswordRules { forbid_names: true, ..PasswordRules::default() })
+            with_rules(settings, PasswordRules { forbid_names: true, ..PasswordRules::default() });
         })
         .with_user("alice")
         .await;

@@ -206,10 +206,16 @@ impl Rules {
             Rule::MinimumLength(least) => Some(*least),
             _ => None,
         });
-        let is_possible = move |rule: &&Rule| !matches!(rule, Rule::MaximumLength(most) if least.is_some_and(|least| *most < least));
+        let is_complex = self.all.contains(&Rule::Complexity);
+        let is_told = move |rule: &&Rule| match rule {
+            Rule::MaximumLength(most) => least.is_none_or(|least| *most >= least),
+            // The directory's own rule says so already.
+            Rule::Classes(count) => !is_complex || *count > 3,
+            _ => true,
+        };
         let is_last = |rule: &&Rule| matches!(rule, Rule::History(_) | Rule::MinimumAge(_));
         let first = self.all.iter().filter(move |rule| !is_last(rule));
-        first.chain(self.all.iter().filter(is_last)).filter(is_possible).copied()
+        first.chain(self.all.iter().filter(is_last)).filter(is_told).copied()
     }
 
     /// The names that a password must not contain.
@@ -407,6 +413,11 @@ mod tests {
         assert_eq!(list, [Rule::MinimumLength(14), Rule::Repeat(2), Rule::History(5)]);
         rules.add(Rule::MaximumLength(20));
         assert!(!rules.list().any(|rule| matches!(rule, Rule::MaximumLength(_))), "12 is the stricter one");
+        rules.add(Rule::Complexity);
+        rules.add(Rule::Classes(3));
+        assert!(!rules.list().any(|rule| rule == Rule::Classes(3)), "the same twice");
+        rules.add(Rule::Classes(4));
+        assert!(rules.list().any(|rule| rule == Rule::Classes(4)));
     }
 
     #[test]
