@@ -562,7 +562,7 @@ async fn those_who_run_it_are_told_once_at_14_7_and_3_days() {
                 text.contains("To: ops@demo.example") && text.contains("Subject: Regain: the certificate"),
                 "{text}"
             );
-            assert!(text.contains(&format!("days left: {}.", 90 - day - 1)), "{text}");
+            assert!(text.contains(&format!("and {} whole day", 90 - day - 1)), "{text}");
             fs::remove_file(mail).unwrap();
             told.push(90 - day);
         }
