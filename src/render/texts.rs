@@ -22,6 +22,8 @@ pub struct Language {
     pub direction: &'static str,
     /// Whether the admin panel speaks it.
     pub has_panel: bool,
+    /// Whether the pages are for the small browser of a logon screen: they lead nowhere else then.
+    pub is_for_logon: bool,
 }
 
 /// The languages Regain knows by name, in the order they are offered. English first: it is the reference.
@@ -47,12 +49,14 @@ pub const COUNTED: [&str; 6] = ["count", "days", "minimum", "minutes", "needed",
 #[derive(Debug)]
 pub struct Texts {
     languages: Vec<Language>,
+    /// The same, for logon screens.
+    for_logon: Vec<Language>,
     by_language: HashMap<String, HashMap<String, String>>,
 }
 
 impl Texts {
     pub(super) fn embedded() -> Result<Self, Error> {
-        let mut texts = Self { languages: Vec::new(), by_language: HashMap::new() };
+        let mut texts = Self { languages: Vec::new(), for_logon: Vec::new(), by_language: HashMap::new() };
         for (code, name) in NAMES {
             let Some(pages) = Files::get(&format!("{code}.toml")) else { continue };
             let panel = Files::get(&format!("panel/{code}.toml"));
@@ -66,8 +70,11 @@ impl Texts {
             }
             texts.by_language.insert(code.to_owned(), flat);
             let direction = if code == "ar" { "rtl" } else { "ltr" };
-            texts.languages.push(Language { code: code.to_owned(), name, direction, has_panel });
+            let code = code.to_owned();
+            texts.languages.push(Language { code, name, direction, has_panel, is_for_logon: false });
         }
+        texts.for_logon = texts.languages.clone();
+        texts.for_logon.iter_mut().for_each(|language| language.is_for_logon = true);
         Ok(texts)
     }
 
@@ -80,6 +87,11 @@ impl Texts {
     pub fn language(&self, code: &str) -> Option<&Language> {
         let primary = code.split(['-', '_']).next().unwrap_or_default();
         self.languages.iter().find(|language| language.code.eq_ignore_ascii_case(primary))
+    }
+
+    /// The same language for logon screens.
+    pub fn for_logon<'a>(&'a self, language: &'a Language) -> &'a Language {
+        self.for_logon.iter().find(|other| other.code == language.code).unwrap_or(language)
     }
 
     /// A text with its `{placeholders}` filled in; in English if the language lacks it, else the key itself. Where it has

@@ -17,6 +17,7 @@ mod device;
 mod directory;
 pub mod directory_contract;
 mod engine;
+pub mod gallery;
 mod page;
 mod visitor;
 

@@ -1,8 +1,9 @@
-//! Which language a visitor reads: the one asked for in the address, else the one chosen before, else the browser's.
+//! Which language a visitor reads: the one asked for in the address, else the one chosen before, else the browser's; and
+//! whether on a logon screen (`?client=logon`, as long as the browser runs).
 
 use poem::{Request, http::header};
 
-use super::{LANGUAGE_COOKIE, Site, cookie};
+use super::{CLIENT_COOKIE, LANGUAGE_COOKIE, Site, cookie};
 use crate::render::Language;
 
 /// The language for this request. The admin panel speaks fewer than the pages.
@@ -11,7 +12,7 @@ pub fn choose<'a>(site: &'a Site, request: &Request) -> &'a Language {
     let configured = site.services.settings.load().general.language.clone();
     let is_panel = is_of_panel(request.original_uri().path());
     let speaks = |code: &str| texts.language(code).filter(|language| language.has_panel || !is_panel);
-    asked(request)
+    let language = asked(request)
         .and_then(|code| speaks(&code))
         .or_else(|| speaks(cookie(request, LANGUAGE_COOKIE)?))
         .or_else(|| {
@@ -19,7 +20,17 @@ pub fn choose<'a>(site: &'a Site, request: &Request) -> &'a Language {
             preferences(header).into_iter().find_map(speaks)
         })
         .or_else(|| speaks(&configured))
-        .unwrap_or(&site.renderer.languages()[0])
+        .unwrap_or(&site.renderer.languages()[0]);
+    let client = client(request).or_else(|| cookie(request, CLIENT_COOKIE));
+    if client == Some(LOGON) && !is_panel { texts.for_logon(language) } else { language }
+}
+
+/// What a logon screen calls itself.
+pub const LOGON: &str = "logon";
+
+/// The client in the address (`?client=logon`).
+pub fn client(request: &Request) -> Option<&str> {
+    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("client="))
 }
 
 fn is_of_panel(path: &str) -> bool {

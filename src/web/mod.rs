@@ -132,6 +132,8 @@ pub fn bare_page(site: &Site, status: StatusCode) -> Response {
 const SESSION_COOKIE: &str = "__Host-regain";
 /// The cookie of the chosen language.
 const LANGUAGE_COOKIE: &str = "__Host-regain-language";
+/// The cookie of what sort of browser it is, if not an ordinary one.
+const CLIENT_COOKIE: &str = "__Host-regain-client";
 
 /// The value of a cookie of the request.
 fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {

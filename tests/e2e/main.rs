@@ -20,6 +20,8 @@ mod exports;
 mod forwarders;
 mod going_about;
 mod lockout;
+mod logon_screen;
+mod looks;
 mod mails;
 mod names;
 mod outbox;

@@ -23,6 +23,7 @@ mod exports;
 mod flows;
 mod import;
 mod integrity;
+mod logon_screen;
 mod methods;
 mod metrics;
 mod migration;

@@ -243,6 +243,9 @@
   /* Recovery codes can be copied, all at once, and printed. */
   function addKeeping(list) {
     addCopy(list);
+    if (!list.hasAttribute("data-print")) {
+      return;
+    }
     var print = button("copy", list.getAttribute("data-print"), function () { window.print(); });
     list.parentNode.insertBefore(print, list.nextSibling.nextSibling);
   }

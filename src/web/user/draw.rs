@@ -278,7 +278,9 @@ fn draw(
     let domains = site.services.domains();
     let identify = || Identify::new(&settings, &domains, &typed.username, &typed.domain);
     let code = language.code.as_str();
-    let alternatives: Vec<_> = shown.alternatives.iter().map(|way| way.as_str()).collect();
+    // The browsers of logon screens know no passkeys.
+    let can = |way: &&Factor| !language.is_for_logon || **way != Factor::Passkey;
+    let alternatives: Vec<_> = shown.alternatives.iter().filter(can).map(|way| way.as_str()).collect();
     let progress = shown.progress.map(|(last, more)| Progress { last: last.as_str(), more });
     match shown.view {
         View::Start if kind == Kind::Enroll => {

@@ -27,7 +27,7 @@ pub struct Menu {
 /// The menu as it was drawn for these settings, by language.
 struct Drawn {
     settings: Arc<Settings>,
-    pages: Vec<(String, String)>,
+    pages: Vec<(Language, String)>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +53,8 @@ impl Menu {
         let items = Kind::ALL
             .into_iter()
             .filter(|kind| is_shown(settings, *kind))
+            // Whoever can't log on has nothing to enroll with.
+            .filter(|kind| !language.is_for_logon || *kind != Kind::Enroll)
             .map(|kind| Item { flow: kind.as_str(), href: format!("/{kind}{suffix}") })
             .collect();
         let page = page::Page::new(&self.site, language, "menu", "menu");
@@ -65,7 +67,7 @@ impl Menu {
         {
             let drawn = self.drawn.read().unwrap_or_else(PoisonError::into_inner);
             if Arc::ptr_eq(&drawn.settings, &settings)
-                && let Some((_, html)) = drawn.pages.iter().find(|(code, _)| *code == language.code)
+                && let Some((_, html)) = drawn.pages.iter().find(|(known, _)| known == language)
             {
                 return Ok(html.clone());
             }
@@ -75,8 +77,8 @@ impl Menu {
         if !Arc::ptr_eq(&drawn.settings, &settings) {
             *drawn = Drawn { settings, pages: Vec::new() };
         }
-        drawn.pages.retain(|(code, _)| *code != language.code);
-        drawn.pages.push((language.code.clone(), html.clone()));
+        drawn.pages.retain(|(known, _)| known != language);
+        drawn.pages.push((language.clone(), html.clone()));
         Ok(html)
     }
 }

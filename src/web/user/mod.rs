@@ -16,7 +16,9 @@ use poem::{
     http::{HeaderValue, Method, header},
 };
 
-use super::{LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, language::asked, problem};
+use super::{
+    CLIENT_COOKIE, LANGUAGE_COOKIE, SESSION_COOKIE, Site, address, language, language::asked, problem,
+};
 use crate::{
     domain::{flow::Kind, refusal::Refusal},
     flows::{Error, Visitor, session::SessionId},
@@ -155,10 +157,15 @@ pub(super) fn set_cookie_at(
     }
 }
 
-/// Keeps the language that was asked for in the address.
+/// Keeps the language that was asked for in the address, and whether it is a logon screen.
 fn remember_language(request: &Request, language: &Language, response: &mut Response) {
     if asked(request).is_some() {
         keep_language(response, &language.code);
+    }
+    match language::client(request) {
+        Some(language::LOGON) => set_cookie(response, CLIENT_COOKIE, language::LOGON, None),
+        Some(_) => set_cookie(response, CLIENT_COOKIE, "", Some(0)),
+        None => {}
     }
 }
 

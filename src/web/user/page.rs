@@ -20,6 +20,7 @@ use crate::{
 pub struct Page<'a> {
     lang: &'a str,
     dir: &'a str,
+    is_for_logon: bool,
     flow: &'static str,
     step: &'static str,
     product: String,
@@ -52,6 +53,7 @@ impl<'a> Page<'a> {
         Self {
             lang: &language.code,
             dir: language.direction,
+            is_for_logon: language.is_for_logon,
             flow,
             step,
             product: settings.general.product_name.clone(),
