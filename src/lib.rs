@@ -15,6 +15,7 @@
 //! adapters      directory · store · render   each owns one technology; blind to each other
 //!               notify → render         composes and delivers messages
 //!               passkeys                is a relying party of WebAuthn
+//!               breached                knows stolen passwords
 //! words         settings · config → domain   domain knows nobody
 //! ```
 //!
@@ -30,7 +31,10 @@
 //! - **message**: a variant of [`domain::message::Topic`], its words in `ui/i18n`, and a folder in
 //!   `ui/templates/messages` if the general templates don't do.
 //! - **format of exports**: a variant of [`report::export::Format`] and a small file beside it.
-//! - **language**: a file in `ui/i18n` with the keys of `en.toml`.
+//! - **language**: a file in `ui/i18n` with the keys of `en.toml`, its name in `render/texts.rs`, its plurals in
+//!   [`render::plural`], its questions in `ui/questions.toml`; for the admin panel a file in `ui/i18n/panel` besides.
+//! - **rule for new passwords**: a variant of [`domain::password_rules::Rule`], its words (`rule.…`), a setting in
+//!   `settings/password_rules.rs`, and, if a browser can check it, a line of `keeps` in `ui/assets/regain.js`.
 
 pub mod app;
 pub mod breached;
