@@ -240,6 +240,8 @@ impl App {
             api_apart: listeners.api.is_some(),
             desk: report::desk::Desk::default(),
             asked: web::Asked::default(),
+            looks: web::Looks::default(),
+            drafts: web::Drafts::default(),
             certificates: Arc::clone(&certificates),
             hosts: config.hosts(),
             began_at,

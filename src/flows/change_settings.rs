@@ -426,6 +426,11 @@ pub(super) fn told(key: &str, before: &Table, after: &Table) -> String {
         };
         return format!("{shown}: {} → {}", place(before), place(after));
     }
+    // Nobody reads a picture there, and the sheet would fill the line.
+    if ["appearance.css", "appearance.logo"].contains(&key) {
+        let size = |table: &Table| layers::find(table, key).and_then(Value::as_str).map_or(0, str::len);
+        return format!("{shown}: changed, {} → {} bytes", size(before), size(after));
+    }
     if matches!(field.shape, Shape::Sections(_)) {
         return told_list(key, before, after).unwrap_or_else(|| format!("{shown}: removed"));
     }

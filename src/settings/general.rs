@@ -32,6 +32,15 @@ tab! {
 }
 
 impl General {
+    /// A menu with nothing in it leads nowhere.
+    pub(super) fn check_menu(&self, faults: &mut Vec<Fault>) {
+        if !(self.show_enroll || self.show_reset || self.show_unlock || self.show_change) {
+            let text =
+                "false, but then the menu is empty: show at least one of Enroll, Reset, Unlock, Change";
+            faults.push(Fault::new("settings.general.show_reset", text));
+        }
+    }
+
     pub(super) fn check_domain_list(&self, domains: &[DomainSettings], faults: &mut Vec<Fault>) {
         for name in self.domain_list.iter().flatten() {
             if !domains.iter().any(|domain| domain.is_called(name)) {

@@ -5,6 +5,7 @@ mod acme;
 mod admin;
 mod alerts;
 mod api;
+mod appearance;
 mod audit;
 mod backup;
 mod codes;
@@ -28,6 +29,7 @@ pub use acme::{Acme, AcmeChallenge};
 pub use admin::Admin;
 pub use alerts::{Alert, Alerts, FailureAlert, Personal};
 pub use api::Api;
+pub use appearance::Appearance;
 pub use audit::{Audit, SyslogTransport};
 pub use backup::Backup;
 pub use codes::{Addresses, Characters, Codes, Order};
@@ -49,6 +51,8 @@ table::tab! {
     pub struct Settings {
         /// The General tab.
         general: General = General::default();
+        /// The Appearance tab.
+        appearance: Appearance = Appearance::default();
         /// The Enroll tab.
         enroll: Enroll = Enroll::default();
         /// The Security tab.
@@ -122,6 +126,7 @@ impl Settings {
             set.check_needs(&key, self.security.breached_passwords_file.as_ref(), &mut faults);
         }
         self.general.check_domain_list(&self.domain, &mut faults);
+        self.general.check_menu(&mut faults);
         for (index, domain) in self.domain.iter().enumerate() {
             let key = format!("settings.domain.{index}");
             domain.check_needs(&key, &mut faults);
@@ -182,6 +187,15 @@ mod tests {
             ("[security]\nprofile = 'internet'", "settings.security.profile: \"internet\" needs codes"),
             ("[codes]\nautomatic_enrollment = true", "settings.codes.automatic_enrollment: needs codes"),
             ("[codes]\nlength = 3", "settings.codes.length: 3 is not between 4 and 12"),
+            (
+                "[general]\nshow_enroll = false\nshow_reset = false\nshow_unlock = false\nshow_change = false",
+                "settings.general.show_reset: false, but then the menu is empty",
+            ),
+            (
+                "[appearance]\naccent = '#ffcc00'",
+                "settings.appearance.accent: \"#ffcc00\" has a contrast of 1.34:1",
+            ),
+            ("[appearance]\nlogo = 'x'", "settings.appearance.logo: \"x\" is neither the text of an SVG nor"),
             ("[general]\nproduct_name = ''", "settings.general.product_name: \"\" must not be empty"),
             ("[general]\ndomain_list = ['LAB']", "settings.general.domain_list: \"LAB\" is not one of"),
         ] {

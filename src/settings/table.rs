@@ -34,8 +34,12 @@ pub enum Of {
     Groups,
     /// Names of the domains that are served.
     Domains,
-    /// Lines of their own: certificates in PEM.
+    /// Lines of their own: certificates in PEM, a style sheet.
     Lines,
+    /// A colour: `#rrggbb`.
+    Colour,
+    /// A picture: the text of an SVG, or a PNG in base64.
+    Picture,
 }
 
 /// Judges a text; what is wrong with it is said so that it can follow the text in quotation marks.
@@ -131,9 +135,15 @@ impl Field {
         if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             return Some("has control characters in it".into());
         }
-        self.form.and_then(|form| form(text).err()).map(|fault| format!("\"{text}\" {fault}"))
+        // Of a long text the beginning is enough to know it by.
+        let beginning = text.char_indices().nth(LONGEST_TOLD).map(|(at, _)| &text[..at]);
+        let told = beginning.map_or_else(|| format!("\"{text}\""), |beginning| format!("\"{beginning}…\""));
+        self.form.and_then(|form| form(text).err()).map(|fault| format!("{told} {fault}"))
     }
 }
+
+/// The most characters of a text that are told with what is wrong with it.
+const LONGEST_TOLD: usize = 200;
 
 /// Something is wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]

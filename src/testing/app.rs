@@ -252,6 +252,8 @@ impl TestApp {
             api_apart: false,
             desk: report::desk::Desk::default(),
             asked: web::Asked::default(),
+            looks: web::Looks::default(),
+            drafts: web::Drafts::default(),
             certificates,
             hosts: vec![HOST.to_owned()],
             began_at: self.shared.clock.now(),

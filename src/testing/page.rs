@@ -129,7 +129,7 @@ impl Page {
 
     fn control(&self, field: &str) -> Option<&str> {
         let mark = format!(" name=\"{field}\"");
-        ["<input", "<select"].iter().find_map(|start| self.tag(start, &mark))
+        ["<input", "<select", "<textarea"].iter().find_map(|start| self.tag(start, &mark))
     }
 
     /// What a field is filled in with.
@@ -138,13 +138,21 @@ impl Page {
         if control.starts_with("<select") {
             return self.options(field).into_iter().find(|option| option.1).map(|option| option.0);
         }
+        if control.starts_with("<textarea") {
+            // The first line break is none of the text (WHATWG HTML 4.10.11).
+            let text = self.html.split_once(control)?.1.strip_prefix('>')?.split("</textarea>").next()?;
+            return Some(unescape(text.strip_prefix('\n').unwrap_or(text)));
+        }
         attribute_of(control, "value")
     }
 
     /// The type of a field.
     pub fn kind(&self, field: &str) -> Option<String> {
         let control = self.control(field)?;
-        if control.starts_with("<select") { Some("select".into()) } else { attribute_of(control, "type") }
+        match ["select", "textarea"].into_iter().find(|kind| control[1..].starts_with(kind)) {
+            Some(kind) => Some(kind.into()),
+            None => attribute_of(control, "type"),
+        }
     }
 
     /// Whether a field is marked as in error, with a sentence that is there.

@@ -19,7 +19,7 @@ const DRAINED_BYTES: usize = 4 * 1024 * 1024;
 const MOST_FIELDS: usize = 4096;
 /// A form with files is taken apart in pieces of this size, and has no more parts than that.
 const PIECE: usize = 64 * 1024;
-const MOST_PARTS: usize = 32;
+const MOST_PARTS: usize = 64;
 /// So long the body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -15,16 +15,44 @@ use crate::{domain::refusal::Refusal, flows::Error};
 /// The longest address.
 const MAXIMUM_URI: usize = 2048;
 
-/// On every answer. No inline code or style anywhere; nothing from elsewhere; nobody may frame the pages.
-const ALWAYS: [(&str, &str); 10] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
-         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
-         require-trusted-types-for 'script'; trusted-types 'none'",
-    ),
+/// Of every page but those below. No inline code or style anywhere; nothing from elsewhere; nobody may frame the pages.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// A page that shows others of ours in frames.
+pub(super) fn allow_frames(response: &mut Response) {
+    set_policy(response, &POLICY.replace("base-uri", "frame-src 'self'; base-uri"));
+}
+
+/// A page that is shown in a frame of ours: it sends nothing and runs nothing.
+pub(super) fn allow_framing(response: &mut Response) {
+    set_policy(
+        response,
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; \
+         frame-ancestors 'self'; sandbox allow-same-origin",
+    );
+    response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+}
+
+/// A picture that was brought along; it has style within it.
+pub(super) fn lock(response: &mut Response) {
+    set_policy(response, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox");
+}
+
+fn set_policy(response: &mut Response, policy: &str) {
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// What an answer may have set for itself.
+const OWN: [(HeaderName, &str); 2] =
+    [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_FRAME_OPTIONS, "DENY")];
+
+/// On every answer.
+const ALWAYS: [(&str, &str); 8] = [
     ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
     // Not "no-referrer": with it browsers send their own forms with `Origin: null` (Fetch, "append a request Origin
     // header").
     ("referrer-policy", "same-origin"),
@@ -100,6 +128,9 @@ impl<E: Endpoint> Guard<E> {
 pub(super) fn decorate(headers: &mut HeaderMap, demo: bool) {
     for (name, value) in ALWAYS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    for (name, value) in OWN {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if !demo {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_TRANSPORT));

@@ -13,6 +13,7 @@ mod health;
 mod language;
 mod legacy;
 pub mod limit;
+mod look;
 mod metrics;
 mod outbox;
 mod problem;
@@ -27,8 +28,10 @@ use poem::{
     http::{StatusCode, header},
 };
 
+pub use admin::Drafts;
 pub use admin::addresses as panel_addresses;
 pub use api::{Limits as ApiLimits, operations as api_operations};
+pub use look::Looks;
 pub use metrics::Asked;
 
 use crate::{
@@ -65,6 +68,10 @@ pub struct Site {
     pub certificates: Arc<Certificates>,
     /// The `Host` values that are answered, in lower case: host, with the port unless it is 443.
     pub hosts: Vec<String>,
+    /// How the pages look by the settings in force.
+    pub looks: Looks,
+    /// How they would look by what administrators have typed and not saved.
+    pub drafts: Drafts,
     /// What was asked of the pages, for those who watch.
     pub asked: Asked,
     /// When the program began to serve.
@@ -81,6 +88,9 @@ pub fn routes(site: Arc<Site>) -> impl Endpoint {
         .at("/readyz", health::Ready(Arc::clone(&site)))
         .at("/assets/:name", statics::Assets(Arc::clone(&site)))
         .nest("/pwreset", legacy::routes());
+    for (path, is_logo) in [("/appearance/logo", true), ("/appearance/style.css", false)] {
+        routes = routes.at(path, look::Appearance { site: Arc::clone(&site), is_logo });
+    }
     routes = admin::add_routes(routes, &site);
     if !site.api_apart {
         routes = api::add_routes(routes, &site);

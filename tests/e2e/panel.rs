@@ -108,7 +108,7 @@ async fn from_the_link_on_the_console_to_settings_that_hold_and_outlast_a_restar
     let browser = Browser::open().await;
     let key = sets_up(&browser, &server, &link).await;
     browser.photograph("admin-overview").await;
-    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/appearance")).await.unwrap();
     browser.photograph("admin-general").await;
     browser.fill("general.product_name", "Acme Passwords").await;
     browser.click("[name='general.show_change']").await;
@@ -376,15 +376,15 @@ async fn what_is_not_saved_is_not_left_by_accident() {
     let typed = async || browser.find(Locator::Css(&format!("[name='{NAME}']"))).await.unwrap();
 
     // Nothing was changed, or it was saved: nobody is asked.
-    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/appearance")).await.unwrap();
     browser.follow(elsewhere).await;
-    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/appearance")).await.unwrap();
     browser.fill(NAME, "Acme Passwords").await;
     saves(&browser).await;
     browser.follow(elsewhere).await;
     is_titled(&browser, "Security").await;
 
-    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/appearance")).await.unwrap();
     browser.fill(NAME, "Not saved").await;
     browser.click(elsewhere).await;
     browser.get_alert_text().await.expect("a question whether to leave");
@@ -402,7 +402,7 @@ async fn what_is_not_saved_is_not_left_by_accident() {
     browser.click(elsewhere).await;
     browser.accept_alert().await.expect("a question whether to leave");
     browser.wait().for_element(Locator::Css("[name='security.idle_timeout_seconds']")).await.unwrap();
-    browser.goto(&server.url("/admin/settings/general")).await.unwrap();
+    browser.goto(&server.url("/admin/settings/appearance")).await.unwrap();
     assert_eq!(typed().await.prop("value").await.unwrap().as_deref(), Some("Acme Passwords"));
 }
 

@@ -475,11 +475,11 @@ async fn an_administrator_changes_settings_and_they_hold_at_once() {
     let app = TestApp::new().with_fixed("general.footer = 'fixed line'").start().await;
     let mut visitor = app.visitor("root");
     sets_up(&app, &mut visitor).await;
-    let page = visitor.open("/admin/settings/general").await;
+    let page = visitor.open("/admin/settings/appearance").await;
     is_at(&page, 200, "Product name");
     assert!(page.text().contains("Fixed by the configuration"), "{}", page.text());
     let changes = [("general.product_name", "Acme Reset"), ("general.show_change", "")];
-    let page = saves(&mut visitor, "general", &changes).await;
+    let page = saves(&mut visitor, "appearance", &changes).await;
     is_at(&page, 200, "Saved. It holds from now on.");
     let menu = app.visitor("alice").open("/").await;
     assert!(menu.text().contains("Acme Reset") && !menu.text().contains("Change password"));
@@ -499,14 +499,14 @@ async fn an_administrator_changes_settings_and_they_hold_at_once() {
     );
     // Somebody else is faster: what they have changed stands, and what was typed here is there still.
     let mut other = visitor.clone();
-    visitor.open("/admin/settings/general").await;
-    is_at(&saves(&mut other, "general", &[("general.help_desk", "Call 4444")]).await, 200, "Saved");
+    visitor.open("/admin/settings/appearance").await;
+    is_at(&saves(&mut other, "appearance", &[("general.help_desk", "Call 4444")]).await, 200, "Saved");
     let fields = filled(visitor.page.as_ref().unwrap(), &[("general.product_name", "Typed")]);
-    let page = sends_all(&mut visitor, "/admin/settings/general", &fields).await;
+    let page = sends_all(&mut visitor, "/admin/settings/appearance", &fields).await;
     is_at(&page, 422, "Somebody else has changed settings");
     assert_eq!(page.value("general.product_name").unwrap(), "Typed");
     let again = filled(&page, &[("general.product_name", "Typed")]);
-    is_at(&sends_all(&mut visitor, "/admin/settings/general", &again).await, 200, "Saved");
+    is_at(&sends_all(&mut visitor, "/admin/settings/appearance", &again).await, 200, "Saved");
     let general = app.site().services.settings.load().general.clone();
     assert_eq!((general.product_name.as_str(), general.help_desk.as_str()), ("Typed", "Call 4444"));
     // What is wrong is told at its field, and what is fixed or unknown can't be slipped in.
@@ -521,9 +521,9 @@ async fn an_administrator_changes_settings_and_they_hold_at_once() {
         assert_eq!(page.code(), 422, "{}", page.text());
     }
     // A page from before a setting was there changes nothing of it.
-    let page = visitor.open("/admin/settings/general").await;
+    let page = visitor.open("/admin/settings/appearance").await;
     let version = page.value("version").unwrap();
-    is_at(&sends(&mut visitor, "/admin/settings/general", &[("version", &version)]).await, 200, "Saved");
+    is_at(&sends(&mut visitor, "/admin/settings/appearance", &[("version", &version)]).await, 200, "Saved");
     assert!(app.site().services.settings.load().general.show_reset);
 }
 
@@ -538,7 +538,7 @@ async fn programs_files_and_fixed_settings_can_not_be_changed_in_the_panel() {
         ("sms", "sms.ca_file"),
         ("mail", "mail.ca_file"),
         ("mail", "mail.folder"),
-        ("general", "general.footer"),
+        ("appearance", "general.footer"),
     ] {
         let page = visitor.open(&format!("/admin/settings/{tab}")).await;
         assert!(!page.html.contains(&format!("name=\"{key}.was\"")), "{key}");
@@ -686,7 +686,7 @@ async fn what_decides_who_is_let_in_wants_the_app_again_after_a_while() {
     let form = visitor.open("/admin/settings/security").await;
     app.advance(Duration::from_secs(301));
     // What is harmless is changed as before.
-    is_at(&saves(&mut visitor, "general", &[("general.footer", "x")]).await, 200, "Saved");
+    is_at(&saves(&mut visitor, "appearance", &[("general.footer", "x")]).await, 200, "Saved");
     let mut opened_before = visitor.clone();
     opened_before.page = Some(form.clone());
     let late = [("security.idle_timeout_seconds", "1200")];
@@ -736,14 +736,14 @@ async fn lesser_roles_see_the_settings_and_change_none() {
         .await;
     let (mut visitor, _, page) = first_signs_in(&app).await;
     is_at(&page, 200, "Auditor");
-    let page = visitor.open("/admin/settings/general").await;
+    let page = visitor.open("/admin/settings/appearance").await;
     is_at(&page, 200, "Product name");
     assert!(!page.text().contains("Save"), "{}", page.text());
-    let page = sends(&mut visitor, "/admin/settings/general", &[("general.product_name", "x")]).await;
+    let page = sends(&mut visitor, "/admin/settings/appearance", &[("general.product_name", "x")]).await;
     is_at(&page, 403, "Not for this account");
     assert_eq!(app.site().services.settings.load().general.product_name, "Regain");
     // Sign out is everybody's.
-    visitor.open("/admin/settings/general").await;
+    visitor.open("/admin/settings/appearance").await;
     let token = token_of(visitor.page.as_ref().unwrap(), "/admin/sign-out");
     let page = visitor.post_raw("/admin/sign-out", &[("csrf", &token)]).await;
     assert_eq!(page.location(), Some("/admin/sign-in"));

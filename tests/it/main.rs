@@ -9,6 +9,7 @@
 
 mod admin;
 mod api;
+mod appearance;
 mod architecture;
 mod attacks;
 mod audit_log;

@@ -294,7 +294,7 @@ async fn from_other_addresses_there_is_no_panel() {
     let mut outside = app.visitor("x").from([198, 51, 100, 7]);
     let nothing = outside.open("/nothing").await;
     for path in regain::web::panel_addresses() {
-        let path = path.replace(":tab", "general").replace(":token", "AAAA");
+        let path = path.replace(":tab", "general").replace(":view", "menu-light").replace(":token", "AAAA");
         let page = outside.get(&path).await;
         assert_eq!((page.code(), page.masked()), (404, nothing.masked()), "{path}");
         assert_eq!(page.masked_headers(), nothing.masked_headers(), "{path}");
@@ -371,12 +371,17 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 29] = [
+const EXPECTED: [(&str, bool, Expected); 30] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/access", true, |_| (200, 303)),
     ("/admin/api", true, |who| if who == Who::Administrator { (200, 303) } else { (403, 403) }),
+    ("/admin/appearance/:view", true, |who| match who {
+        Who::Administrator => (200, 303),
+        Who::Auditor => (200, 403),
+        _ => (403, 403),
+    }),
     ("/admin/backup", true, |who| match who {
         Who::Administrator => (200, 422),
         Who::Auditor => (200, 403),
@@ -485,7 +490,8 @@ async fn every_address_answers_everybody_as_the_table_says() {
         let session = SessionId::parse(&visitor.cookies[COOKIE]).unwrap();
         let other = SessionId::new().unwrap();
         for (address, is_guarded, expects) in EXPECTED {
-            let path = address.replace(":tab", "general").replace(":token", "AAAA");
+            let path =
+                address.replace(":tab", "general").replace(":view", "menu-light").replace(":token", "AAAA");
             let token = |session: &SessionId| csrf::token(&site.services.keys.forms, session, &path, "admin");
             let is_out = is_guarded && !who.is_signed_in();
             let (look, send) = if is_out { (303, 303) } else { expects(who) };

@@ -138,14 +138,14 @@ async fn no_text_of_the_settings_becomes_markup_or_a_template() {
     let app = TestApp::new().start().await;
     let mut visitor = root(&app).await;
     let texts = ["general.product_name", "general.help_desk", "general.footer"].map(|key| (key, EVIL));
-    is_at(&saves(&mut visitor, "general", &texts).await, 200, "Saved");
-    for path in ["/", "/reset", "/admin", "/admin/settings/general", "/admin/access", "/admin/sign-in"] {
+    is_at(&saves(&mut visitor, "appearance", &texts).await, 200, "Saved");
+    for path in ["/", "/reset", "/admin", "/admin/settings/appearance", "/admin/access", "/admin/sign-in"] {
         let page = visitor.get(path).await;
         assert!(!page.html.contains("<b>") && !page.html.contains("55433"), "{path}: {}", page.html);
         assert_eq!(page.code() != 303, page.text().contains(EVIL), "{path}: {}", page.text());
         assert_eq!(page.header("cache-control"), "no-store", "{path}");
     }
-    let page = visitor.open("/admin/settings/general").await;
+    let page = visitor.open("/admin/settings/appearance").await;
     assert_eq!(page.value("general.footer").as_deref(), Some(EVIL));
 }
 

@@ -326,6 +326,99 @@
     next();
   }
 
+  /* A colour is picked beside where it is typed. */
+  function colour(input) {
+    var picker = document.createElement("input");
+    picker.type = "color";
+    picker.setAttribute("aria-label", input.getAttribute("data-colour"));
+    function follow() {
+      if (/^#[0-9a-f]{6}$/i.test(input.value)) {
+        picker.value = input.value.toLowerCase();
+      }
+    }
+    input.addEventListener("input", follow);
+    picker.addEventListener("input", function (event) {
+      event.stopPropagation();
+      input.value = picker.value;
+      var typed = document.createEvent("Event");
+      typed.initEvent("input", true, false);
+      input.dispatchEvent(typed);
+    });
+    follow();
+    input.parentNode.appendChild(picker);
+  }
+
+  /* What is typed is shown on pages in frames, and nothing of it is saved. */
+  function preview(place) {
+    var form = place.parentNode;
+    var waiting = 0, asking = false, again = false;
+
+    /* What is wrong with a setting is said beside it, as on a page that comes back. */
+    function judge(page) {
+      all("[data-setting]", form).forEach(function (field) {
+        var id = field.getAttribute("data-setting") + "-error";
+        var now = page.getElementById(id), was = document.getElementById(id);
+        if (was) {
+          was.parentNode.removeChild(was);
+        }
+        if (now) {
+          field.insertBefore(document.importNode(now, true), field.querySelector(".hint").nextSibling);
+          if (!was || was.textContent !== now.textContent) {
+            say(now.textContent);
+          }
+        }
+        field.className = "field setting" + (now ? " field-wrong" : "");
+      });
+    }
+
+    function show(page) {
+      judge(page);
+      var now = page.querySelector("[data-logo]"), was = form.querySelector("[data-logo]");
+      if (now && was) {
+        was.parentNode.replaceChild(document.importNode(now, true), was);
+      }
+      all("iframe", place).forEach(function (frame) {
+        frame.contentWindow.location.replace(frame.src);
+      });
+    }
+
+    function ask() {
+      if (asking) {
+        again = true;
+        return;
+      }
+      asking = true;
+      again = false;
+      var body = new FormData(form);
+      body.append("action", "preview");
+      var request = new XMLHttpRequest();
+      request.open("POST", form.getAttribute("action"));
+      request.responseType = "document";
+      request.timeout = 20000;
+      request.onloadend = function () {
+        asking = false;
+        if (request.response && request.response.querySelector("[data-preview]")) {
+          show(request.response);
+        }
+        if (again) {
+          ask();
+        }
+      };
+      request.send(body);
+    }
+
+    function later() {
+      clearTimeout(waiting);
+      waiting = setTimeout(ask, 400);
+    }
+
+    form.addEventListener("input", later);
+    form.addEventListener("change", later);
+    all("[value=preview]", place).forEach(function (button) {
+      button.parentNode.hidden = true;
+    });
+  }
+
   /* On a small screen the page comes first. */
   all(".panel-tabs").forEach(function (tabs) {
     if (window.matchMedia && !window.matchMedia("(min-width: 48em)").matches) {
@@ -337,6 +430,8 @@
   all("[data-rows]").forEach(editList);
   all("[data-enter]").forEach(search);
   all("[data-busy]").forEach(busy);
+  all("[data-colour]").forEach(colour);
+  all("form > [data-preview]").forEach(preview);
   all("[data-counting]").forEach(count);
   all("[data-live]").forEach(live);
 }());

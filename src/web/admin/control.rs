@@ -383,11 +383,12 @@ pub(super) struct FoundGroup {
 
 /// `idle_timeout_seconds` as people read it: `Idle timeout seconds`; `dns_name`: `DNS name`.
 pub(super) fn label(key: &str) -> String {
-    const SPELT: [(&str, &str); 10] = [
+    const SPELT: [(&str, &str); 11] = [
         ("acme", "ACME"),
         ("dns", "DNS"),
         ("netbios", "NetBIOS"),
         ("ca", "CA"),
+        ("css", "CSS"),
         ("sms", "SMS"),
         ("url", "URL"),
         ("http", "HTTP"),
@@ -444,8 +445,12 @@ impl Control {
             Shape::List if field.of == Some(Of::Groups) => ("groups", Vec::new()),
             Shape::List => ("list", Vec::new()),
             Shape::ListsByLanguage => ("lists", Vec::new()),
-            _ if field.of == Some(Of::Lines) => ("lines", Vec::new()),
-            _ => ("text", Vec::new()),
+            _ => match field.of {
+                Some(Of::Lines) => ("lines", Vec::new()),
+                Some(Of::Colour) => ("colour", Vec::new()),
+                Some(Of::Picture) => ("picture", Vec::new()),
+                _ => ("text", Vec::new()),
+            },
         };
         let bound = |bound: Option<u32>| bound.map(|bound| bound.to_string()).unwrap_or_default();
         Self {

@@ -4,6 +4,7 @@
 mod about;
 mod access;
 mod add_domain;
+mod appearance;
 mod backup;
 mod chart;
 mod control;
@@ -52,6 +53,7 @@ use crate::{
     render::Language,
 };
 
+pub use appearance::Drafts;
 use table::{Events, ExportPage, FilterPage, TablePage, Users};
 
 /// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
@@ -69,12 +71,13 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 29] = [
+const ROUTES: [(&str, Answers); 30] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
     ("/admin/access", Answers::Guarded(|| Box::new(access::Access))),
     ("/admin/api", Answers::Guarded(|| Box::new(tokens::Tokens))),
+    ("/admin/appearance/:view", Answers::Guarded(|| Box::new(appearance::Preview))),
     ("/admin/backup", Answers::Guarded(|| Box::new(backup::Backups))),
     ("/admin/coverage", Answers::Guarded(|| Box::new(coverage::Coverage))),
     ("/admin/domains/new", Answers::Guarded(|| Box::new(add_domain::AddDomain))),
@@ -347,6 +350,7 @@ impl Page for SignOut {
 
     async fn take(&self, seat: Seat<'_>, _form: Form) -> Result<Response, Error> {
         flows::sign_in::sign_out(&seat.site.services, &seat.session.hash()).await?;
+        seat.site.drafts.forget(&seat.session.hash());
         let mut response = redirect("/admin/sign-in");
         set_cookie_at(&mut response, (COOKIE, PATH), "", Some(0));
         // Nor is a page to come back by the browser's Back button (ASVS 5.0 14.3.1).

@@ -198,7 +198,7 @@ fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
         };
         let title = title_of(tab).to_lowercase();
         for (prefix, about, fields) in settings::sections(path).into_iter().flatten() {
-            for field in settings::plain(fields) {
+            for field in fields {
                 let key = format!("{prefix}.{}", field.key);
                 let name = label(&key.replace('.', " "));
                 let texts =

@@ -6,7 +6,7 @@ use serde::Serialize;
 use toml::Table;
 
 use super::{
-    Page, Panel, Seat,
+    Page, Panel, Seat, appearance,
     control::{Button, Content, Control, FoundGroup, FoundGroups, Given, label},
     draw, redirect,
 };
@@ -25,14 +25,15 @@ use crate::{
         sign_in,
         try_out::{self, Finding, Tried, Verdict},
     },
-    settings::{Fault, Field, Of, Shape, Tab as _, layers},
-    web::{form::Form, user::page},
+    settings::{Fault, Field, General, Of, Shape, Tab as _, layers},
+    web::{form::Form, headers, user::page},
 };
 
 /// The tabs, in the order in which they are offered. Each domain is a tab of its own besides.
-pub(super) const TABS: [&str; 16] = [
+pub(super) const TABS: [&str; 17] = [
     "acme",
     "general",
+    "appearance",
     "enroll",
     "security",
     "methods",
@@ -115,6 +116,8 @@ struct TabWords {
     trial: &'static str,
     trial_to: String,
     findings: Vec<FindingRow>,
+    /// The version of the logo, where there is one to be looked at.
+    logo: String,
 }
 
 /// A line of what a trial told.
@@ -156,23 +159,41 @@ fn domain_of(tab: &str) -> Option<usize> {
     one_of(tab).filter(|(list, ..)| *list == "domain").map(|(_, index, _)| index)
 }
 
-/// The sections of a tab whose fields can be edited here.
-pub(super) fn sections(tab: &str) -> Option<Vec<(String, &'static str, &'static [Field])>> {
+/// Part of a tab: its key, its help, its fields that are edited as one value.
+type Part = (String, &'static str, Vec<&'static Field>);
+
+/// The parts of a tab whose fields can be edited here. What is kept in the General tab and is part of how the pages look is
+/// found under Appearance.
+pub(super) fn sections(tab: &str) -> Option<Vec<Part>> {
     let is_tab = TABS.contains(&tab) || one_of(tab).is_some();
     let field = layers::field(tab).filter(|_| is_tab)?;
     let (Shape::Section(fields) | Shape::Sections(fields)) = field.shape else { return None };
-    let mut sections = vec![(tab.to_owned(), "", fields)];
+    let mut sections = vec![(tab.to_owned(), "", plain(fields))];
     for field in fields {
         if let Shape::Section(inner) = field.shape {
-            sections.push((format!("{tab}.{}", field.key), field.help, inner));
+            sections.push((format!("{tab}.{}", field.key), field.help, plain(inner)));
         }
+    }
+    let of_general = |wanted: &dyn Fn(&str) -> bool| {
+        let fields = plain(General::FIELDS).into_iter().filter(|field| wanted(field.key)).collect();
+        ("general".to_owned(), "", fields)
+    };
+    let is_said = |key: &str| ["product_name", "help_desk", "footer"].contains(&key);
+    let is_item = |key: &str| key.starts_with("show_");
+    match tab {
+        appearance::TAB => {
+            sections.insert(0, of_general(&is_said));
+            sections.push(of_general(&is_item));
+        }
+        "general" => sections = vec![of_general(&|key| !is_said(key) && !is_item(key))],
+        _ => {}
     }
     Some(sections)
 }
 
-/// The fields of a section that are edited as one value.
-pub(super) fn plain(fields: &'static [Field]) -> impl Iterator<Item = &'static Field> {
-    fields.iter().filter(|field| !matches!(field.shape, Shape::Section(_) | Shape::Sections(_)))
+fn plain(fields: &'static [Field]) -> Vec<&'static Field> {
+    let is_plain = |field: &&Field| !matches!(field.shape, Shape::Section(_) | Shape::Sections(_));
+    fields.iter().filter(is_plain).collect()
 }
 
 /// What is in force, as a table, and which secrets are set.
@@ -219,14 +240,14 @@ impl State {
 async fn groups_of(
     seat: &Seat<'_>,
     tab: &str,
-    sections: Vec<(String, &'static str, &'static [Field])>,
+    sections: Vec<Part>,
     (effective, secrets): (&Table, &[String]),
     state: &mut State,
 ) -> Vec<Group> {
     let services = &seat.site.services;
     let mut contents = Vec::new();
     for (prefix, help, fields) in sections {
-        for field in plain(fields) {
+        for field in fields {
             let key = format!("{prefix}.{}", field.key);
             let was = Content::of(field, layers::find(effective, &key));
             let draft = state.drafts.iter().position(|(name, ..)| *name == key);
@@ -255,7 +276,12 @@ async fn groups_of(
     for (prefix, help, field, key, was, content) in contents {
         if groups.is_empty() || prefix != last {
             let is_own = prefix == tab;
-            let heading = prefix.rsplit('.').next().map(label).filter(|_| !is_own).unwrap_or_default();
+            let heading = if tab == appearance::TAB {
+                let key = format!("admin.appearance.part.{}", groups.len() + 1);
+                seat.site.renderer.texts().text(&seat.language.code, &key, &[])
+            } else {
+                prefix.rsplit('.').next().map(label).filter(|_| !is_own).unwrap_or_default()
+            };
             groups.push(Group { heading, help: help.trim().to_owned(), fields: Vec::new() });
             last = prefix;
         }
@@ -342,6 +368,9 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
         None => None,
     };
     let is_refused = state.is_refused();
+    if !is_sent && tab == appearance::TAB {
+        seat.site.drafts.forget(&seat.session.hash());
+    }
     let may_change = seat.admin.role >= Role::Administrator;
     let context = TabContext {
         page: page::Page::new(seat.site, seat.language, "admin", "settings"),
@@ -362,16 +391,33 @@ async fn draw_tab(seat: &Seat<'_>, tab: &str, state: Option<&mut State>) -> Resu
             trial: if may_change { trial } else { "" },
             trial_to: std::mem::take(&mut state.trial_to),
             findings: std::mem::take(&mut state.findings).into_iter().map(FindingRow::from).collect(),
+            logo: appearance::look(seat).1.logo_version.clone(),
         },
     };
     let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok(draw(seat.site, seat.language, "admin/settings.html", context, status))
+    let mut response = draw(seat.site, seat.language, "admin/settings.html", context, status);
+    if tab == appearance::TAB {
+        headers::allow_frames(&mut response);
+    }
+    Ok(response)
 }
 
 #[async_trait]
 impl Page for TabPage {
     fn is_for(&self, role: Role) -> bool {
         is_for(role)
+    }
+
+    fn longest_upload(&self) -> Option<usize> {
+        Some(appearance::LARGEST_UPLOAD)
+    }
+
+    async fn refuse_large(&self, seat: Seat<'_>) -> Result<Response, Error> {
+        if seat.request.raw_path_param("tab") != Some(appearance::TAB) {
+            return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
+        }
+        let mut state = State { faults: vec![appearance::too_large()], ..State::default() };
+        draw_tab(&seat, appearance::TAB, Some(&mut state)).await
     }
 
     async fn show(&self, seat: Seat<'_>) -> Result<Response, Error> {
@@ -392,7 +438,7 @@ impl Page for TabPage {
         let mut all = Vec::new();
         let mut asked = Vec::new();
         for (prefix, _, fields) in sections {
-            for field in plain(fields) {
+            for field in fields {
                 let key = format!("{prefix}.{}", field.key);
                 for kind in ["search", "language"] {
                     let name = format!("{key}.{kind}");
@@ -404,6 +450,9 @@ impl Page for TabPage {
                     None => {}
                 }
             }
+        }
+        if tab == appearance::TAB {
+            appearance::take_logo(&mut form, &mut all, &mut state.faults);
         }
         let code = form.has("code").then(|| form.take("code"));
         if form.finish().is_some() {
@@ -429,10 +478,21 @@ impl Page for TabPage {
             keep_drafts(&mut state, all);
             return draw_tab(&seat, &tab, Some(&mut state)).await;
         }
-        let changed = all.iter().filter(|given| given.is_changed());
-        let edits: Vec<_> =
-            changed.map(|given| Edit { key: given.key.clone(), value: given.value() }).collect();
+        let edits_of = |all: &[Given]| -> Vec<_> {
+            let changed = all.iter().filter(|given| given.is_changed());
+            changed.map(|given| Edit { key: given.key.clone(), value: given.value() }).collect()
+        };
+        let edits = edits_of(&all);
+        if tab == appearance::TAB {
+            let faults = appearance::keep(&seat, edits_of(&all)).await?;
+            if action == "preview" {
+                state.faults.extend(faults);
+            }
+        }
         keep_drafts(&mut state, all);
+        if tab == appearance::TAB && action == "preview" {
+            return draw_tab(&seat, &tab, Some(&mut state)).await;
+        }
         if action == "take-out" {
             return take_out(seat, &tab, seen, code, state).await;
         }

@@ -17,7 +17,7 @@ use crate::{
         Error, Visitor,
         view::{self, Adding, Shown, View},
     },
-    render::Language,
+    render::{self, Language},
     web::{Site, csrf, problem},
 };
 
@@ -41,6 +41,13 @@ struct IdentifyContext<'a> {
     page: Page<'a>,
     form: Form,
     identify: Identify,
+}
+
+/// Draws the first page of a flow to be looked at: nothing is sent with it.
+pub fn sample(site: &Site, page: Page<'_>, language: &Language) -> Result<String, render::Error> {
+    let form = Form::new(site, language, String::new(), String::new(), &Problems::default());
+    let identify = Identify::new(&site.services.settings.load(), &site.services.domains(), "", "");
+    site.renderer.render("user/identify.html", &language.code, IdentifyContext { page, form, identify })
 }
 
 #[derive(Serialize)]

@@ -50,15 +50,8 @@ impl Menu {
     }
 
     fn draw(&self, settings: &Settings, language: &Language, suffix: &str) -> Result<String, render::Error> {
-        let items = Kind::ALL
-            .into_iter()
-            .filter(|kind| is_shown(settings, *kind))
-            // Whoever can't log on has nothing to enroll with.
-            .filter(|kind| !language.is_for_logon || *kind != Kind::Enroll)
-            .map(|kind| Item { flow: kind.as_str(), href: format!("/{kind}{suffix}") })
-            .collect();
         let page = page::Page::new(&self.site, language, "menu", "menu");
-        self.site.renderer.render("user/menu.html", &language.code, MenuContext { page, items })
+        draw(&self.site, page, settings, language, suffix)
     }
 
     /// Drawn once for all who come without a name.
@@ -81,6 +74,24 @@ impl Menu {
         drawn.pages.push((language.clone(), html.clone()));
         Ok(html)
     }
+}
+
+/// Draws the menu that these settings make.
+pub fn draw(
+    site: &Site,
+    page: page::Page<'_>,
+    settings: &Settings,
+    language: &Language,
+    suffix: &str,
+) -> Result<String, render::Error> {
+    let items = Kind::ALL
+        .into_iter()
+        .filter(|kind| is_shown(settings, *kind))
+        // Whoever can't log on has nothing to enroll with.
+        .filter(|kind| !language.is_for_logon || *kind != Kind::Enroll)
+        .map(|kind| Item { flow: kind.as_str(), href: format!("/{kind}{suffix}") })
+        .collect();
+    site.renderer.render("user/menu.html", &language.code, MenuContext { page, items })
 }
 
 impl Endpoint for Menu {

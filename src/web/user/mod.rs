@@ -6,7 +6,8 @@ pub mod methods;
 pub mod page;
 mod take;
 
-pub use menu::Menu;
+pub use draw::sample;
+pub use menu::{Menu, draw as draw_menu};
 pub(super) use take::{credential, passkey_name};
 
 use std::{sync::Arc, time::Duration};

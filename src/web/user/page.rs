@@ -12,7 +12,7 @@ use crate::{
     },
     render::{self, Language},
     settings::Settings,
-    web::Site,
+    web::{Site, look::Look},
 };
 
 /// What every page has.
@@ -27,9 +27,39 @@ pub struct Page<'a> {
     demo: bool,
     help_desk: String,
     footer: String,
+    /// The address of the style sheet after Regain's own; empty without one.
+    style: String,
+    /// The address of another style sheet in the place of Regain's, on a page that is only looked at.
+    preview: String,
+    logo: Option<Logo>,
     session_seconds: u32,
     session_over: &'static str,
     languages: Vec<LanguageLink<'a>>,
+}
+
+/// The logo in the head of a page.
+#[derive(Serialize)]
+struct Logo {
+    href: String,
+    width: u32,
+    height: u32,
+    /// Whether the product's name stands beside it.
+    named: bool,
+    plate: bool,
+}
+
+impl Logo {
+    fn new(settings: &Settings, look: &Look, path: &str) -> Option<Self> {
+        let (width, height) = look.logo.as_ref().map(|_| look.logo_size)?;
+        let appearance = &settings.appearance;
+        Some(Self {
+            href: format!("{path}?v={}", look.logo_version),
+            width,
+            height,
+            named: appearance.logo_with_name,
+            plate: appearance.logo_plate,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -43,7 +73,10 @@ struct LanguageLink<'a> {
 impl<'a> Page<'a> {
     /// The page of that flow and step.
     pub fn new(site: &'a Site, language: &'a Language, flow: &'static str, step: &'static str) -> Self {
-        let settings = site.services.settings.load();
+        let settings = site.services.settings.load_full();
+        // The panel looks as it always does: what was set there can be taken back there, however it came out.
+        let look = Some(site.looks.of(&settings)).filter(|_| !["admin", "api"].contains(&flow));
+        let style = look.as_ref().filter(|look| !look.sheet.is_empty());
         let path = match flow {
             "menu" => "/".to_owned(),
             // The panel has many pages: its links lead to the one they are on (RFC 3986 5.2.2).
@@ -60,6 +93,11 @@ impl<'a> Page<'a> {
             demo: site.demo,
             help_desk: settings.general.help_desk.clone(),
             footer: settings.general.footer.clone(),
+            style: style
+                .map(|look| format!("/appearance/style.css?v={}", look.sheet_version))
+                .unwrap_or_default(),
+            preview: String::new(),
+            logo: look.and_then(|look| Logo::new(&settings, &look, "/appearance/logo")),
             session_seconds: match flow {
                 "admin" => settings.admin.idle_minutes * 60,
                 _ => settings.security.idle_timeout_seconds,
@@ -82,6 +120,19 @@ impl<'a> Page<'a> {
 }
 
 impl Page<'_> {
+    /// The page as it would look by other settings, where its style sheet and its logo are at these addresses.
+    #[must_use]
+    pub fn drawn_by(mut self, settings: &Settings, look: &Look, sheet: String, logo: &str) -> Self {
+        self.product.clone_from(&settings.general.product_name);
+        self.help_desk.clone_from(&settings.general.help_desk);
+        self.footer.clone_from(&settings.general.footer);
+        self.logo = Logo::new(settings, look, logo);
+        self.style = String::new();
+        self.preview = sheet;
+        self.session_seconds = 0;
+        self
+    }
+
     /// The page where someone looks after their ways of proving: more time, and all of it is kept.
     #[must_use]
     pub fn with_time(mut self) -> Self {
