@@ -10,6 +10,7 @@
 
 mod acme;
 mod api;
+mod appearance;
 mod audit;
 mod backups;
 mod check;
