@@ -44,9 +44,9 @@ use crate::{
         verify::Verification,
     },
     jobs,
-    notify::Notifier,
+    notify::{self, Notifier},
     passkeys::Passkeys,
-    render::Renderer,
+    render::{Overrides, Place, Renderer},
     report,
     settings::{DomainSettings, Settings, Transport, layers},
     store::{
@@ -61,7 +61,7 @@ use crate::{
 };
 use listeners::Listeners;
 
-/// How often certificate files are looked at.
+/// How often certificate files and overrides are looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// How often the end of the audit log is noted.
 const NOTE: Duration = Duration::from_secs(5);
@@ -189,7 +189,7 @@ impl App {
         close_off();
         make_folder(&config.data)?;
         let (store, keys) = open_present(config).await?;
-        let renderer = Arc::new(Renderer::new().map_err(|e| Error(e.to_string()))?);
+        let renderer = Arc::new(open_renderer(config)?);
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let notifier = if is_demo {
             Notifier::of_demo(Arc::clone(&renderer), Arc::clone(&clock))
@@ -349,11 +349,15 @@ impl App {
             }
         };
         let certificates = Arc::clone(&self.certificates);
-        let reload = reload_on_hangup(certificates, shutdown.clone());
+        let renderer = Arc::clone(&self.site.renderer);
+        let reload = reload_on_hangup(certificates, Arc::clone(&renderer), shutdown.clone());
+        let overrides = watch_overrides(renderer, shutdown.clone());
         let links = console::await_links(&self.data, &self.site.services, shutdown.clone());
         let head = note_head(&self.head, &self.site.services, shutdown.clone());
         let control = control::serve(&self.data, &self.site.services, shutdown.clone());
-        tokio::join!(watch, jobs, redirect, pages, handed, api, watched, reload, links, head, control);
+        tokio::join!(
+            watch, jobs, redirect, pages, handed, api, watched, reload, overrides, links, head, control
+        );
     }
 }
 
@@ -554,12 +558,46 @@ fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// SIGHUP reads the certificate files again.
-async fn reload_on_hangup(certificates: Arc<Certificates>, shutdown: CancellationToken) {
+/// Templates, texts and assets, with the operator's laid over them.
+pub fn open_renderer(config: &Config) -> Result<Renderer, Error> {
+    let place = config.overrides.clone().map(|folder| Place { folder, is_message: notify::is_template });
+    Renderer::new(place).map_err(|e| Error(e.to_string()))
+}
+
+/// Takes up what changes in the operator's folder.
+async fn watch_overrides(renderer: Arc<Renderer>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(WATCH)).await.is_some() {
+        // A disk that never answers must not hold up the end.
+        let read = read_overrides(&renderer, false);
+        let _ = shutdown.run_until_cancelled(read).await;
+    }
+}
+
+async fn read_overrides(renderer: &Arc<Renderer>, always: bool) {
+    let reads = Arc::clone(renderer);
+    match tokio::task::spawn_blocking(move || reads.reload(always)).await {
+        Ok(Ok(true)) => {
+            if let Some(Overrides { files, faults, .. }) = renderer.overrides() {
+                tracing::info!(files = files.len(), faults = faults.len(), "the overrides were read again");
+            }
+        }
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the overrides could not be read again; the old ones stay"),
+        Err(error) => tracing::error!(%error, "reading the overrides again broke off"),
+    }
+}
+
+/// SIGHUP reads the certificate files and the overrides again.
+async fn reload_on_hangup(
+    certificates: Arc<Certificates>,
+    renderer: Arc<Renderer>,
+    shutdown: CancellationToken,
+) {
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
         return;
     };
     while shutdown.run_until_cancelled(hangup.recv()).await.is_some() {
+        read_overrides(&renderer, true).await;
         let certificates = Arc::clone(&certificates);
         let reloaded =
             tokio::task::spawn_blocking(move || certificates.reload(OffsetDateTime::now_utc())).await;

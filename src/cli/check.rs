@@ -22,6 +22,9 @@ use crate::{
     tls,
 };
 
+/// So many texts that are missing are named.
+const MOST_KEYS: usize = 5;
+
 /// Prints the findings; true if none is bad.
 pub(super) async fn run(config: Result<Config, Failure>) -> bool {
     let mut worst = Verdict::Good;
@@ -55,6 +58,9 @@ pub(super) async fn run(config: Result<Config, Failure>) -> bool {
     }
     tell(&check_data(&config));
     tell(&check_confinement(&config));
+    for finding in check_overrides(&config) {
+        tell(&finding);
+    }
     if let Some(file) = &config.settings.security.breached_passwords_file {
         tell(&check_breached(file));
     }
@@ -229,6 +235,43 @@ fn check_confinement(config: &Config) -> Finding {
     };
     let verdict = if told.calls.is_err() { Verdict::Warning } else { verdict };
     Finding::new(subject, verdict, format!("{files}; {calls}"))
+}
+
+/// What of the operator's templates, texts and assets can't be used, and what languages lack.
+fn check_overrides(config: &Config) -> Vec<Finding> {
+    let renderer = match app::open_renderer(config) {
+        Ok(renderer) => renderer,
+        Err(error) => return vec![Finding::new("pages", Verdict::Bad, error.to_string())],
+    };
+    let mut findings = Vec::new();
+    if let Some(overrides) = renderer.overrides() {
+        let subject = format!("overrides in {}", overrides.folder.display());
+        for fault in &overrides.faults {
+            let text = format!("{fault}; what is embedded takes its place");
+            findings.push(Finding::new(&subject, Verdict::Warning, text));
+        }
+        for file in overrides.files.iter().filter(|file| file.is_outdated) {
+            let text = format!(
+                "{}: the embedded one has changed since this was made from it; regain templates diff shows how",
+                file.file
+            );
+            findings.push(Finding::new(&subject, Verdict::Warning, text));
+        }
+        if findings.is_empty() {
+            findings.push(Finding::new(&subject, Verdict::Good, format!("files: {}", overrides.files.len())));
+        }
+    }
+    for (language, keys) in renderer.texts().missing() {
+        let text = format!("{} are missing and said in English: {}", keys.len(), shortened(&keys));
+        findings.push(Finding::new(&format!("texts in {language}"), Verdict::Warning, text));
+    }
+    findings
+}
+
+/// The first few of these; all of them are listed elsewhere.
+fn shortened(keys: &[String]) -> String {
+    let first = keys.iter().take(MOST_KEYS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if keys.len() > MOST_KEYS { format!("{first} …; regain templates check lists all") } else { first }
 }
 
 /// The list of stolen passwords: without it those for whom it is wanted can choose none.

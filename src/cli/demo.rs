@@ -23,6 +23,9 @@ pub(super) struct DemoArguments {
     /// A folder to remember enrollments in; without it everything is forgotten at exit.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// A folder with templates, texts and assets that are laid over the embedded ones.
+    #[arg(long, value_name = "FOLDER")]
+    overrides: Option<PathBuf>,
     /// Ask for a verification code at resets and unlocks; it is shown at /demo/outbox.
     #[arg(long)]
     codes: bool,
@@ -60,6 +63,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
         extra_hosts: vec![format!("127.0.0.1:{}", listen.port()), format!("[::1]:{}", listen.port())],
         listen: vec![listen.to_string()],
         listen_http: Vec::new(),
+        overrides: arguments.overrides.clone(),
         ..Config::default()
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -10,6 +10,7 @@ mod export;
 mod health;
 mod serve;
 mod settings;
+mod templates;
 
 use std::{
     io::Write as _,
@@ -60,6 +61,8 @@ enum Command {
     Breached(breached::BreachedArguments),
     /// Look at what was changed in the admin panel, and take it back.
     Settings(settings::SettingsArguments),
+    /// Change what the pages and messages say and how they look, with files of your own.
+    Templates(templates::TemplatesArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,5 +152,6 @@ async fn carry_out(command: Command) -> Result<bool, Failure> {
         Command::Restore(arguments) => Box::pin(backup::restore(&arguments)).await.map(|()| true),
         Command::Export(arguments) => export::run(&arguments).await.map(|()| true),
         Command::Settings(arguments) => settings::run(&arguments).await.map(|()| true),
+        Command::Templates(arguments) => templates::run(&arguments),
     }
 }

@@ -50,6 +50,8 @@ tab! {
         listen_metrics: Vec<String> = Vec::new(), as listen_form;
         /// The file with the secret that keys the hashes; `secret.key` in the data folder if not set.
         secret_file: Option<PathBuf> = None, as form::some;
+        /// A folder with templates, texts and assets that are laid over the embedded ones.
+        overrides: Option<PathBuf> = None, as form::some;
         /// The certificate.
         https: Https = Https::default();
         /// The proxies in front.

@@ -117,11 +117,35 @@ impl Notifier {
             return Err(Fault::Never("a message about a code has none".into()));
         }
         let texts = self.renderer.texts();
-        let language = texts.language(language).or_else(|| texts.languages().first());
-        let language = language.ok_or_else(|| Fault::Never("there are no languages".into()))?;
+        let language = texts.language(language).unwrap_or_else(|| texts.reference());
         let (language, direction) = (language.code.clone(), language.direction);
         Ok(Draft { notifier: self, settings, topic, language, direction, facts })
     }
+}
+
+/// The files that a message is made of.
+const FILES: [&str; 4] = ["subject.txt", "body.txt", "body.html", "sms.txt"];
+
+/// Whether messages are drawn with a template of that name: `messages/reset/body.html`, `messages/subject.txt`, each perhaps
+/// for one language alone, as in `messages/reset/body.html.de`.
+pub fn is_template(name: &str) -> bool {
+    let Some((folder, file)) =
+        name.strip_prefix("messages/").map(|name| name.rsplit_once('/').unwrap_or(("", name)))
+    else {
+        return false;
+    };
+    let is_folder = folder.is_empty() || Topic::ALL.iter().any(|topic| topic.folder() == folder);
+    let is_file = FILES.iter().any(|known| {
+        let language = file.strip_prefix(known).map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+        // That for one language is of one sort of message.
+        let is_code = |code: &str| {
+            !folder.is_empty()
+                && (2..=3).contains(&code.len())
+                && code.bytes().all(|b| b.is_ascii_lowercase())
+        };
+        language.is_some_and(|code| code.is_empty() || is_code(code))
+    });
+    is_folder && is_file
 }
 
 impl Draft<'_> {
@@ -134,7 +158,6 @@ impl Draft<'_> {
             format!("messages/{folder}/{file}"),
             format!("messages/{file}"),
         ];
-        let Some(template) = places.iter().find(|place| renderer.has(place)) else { return Ok(None) };
         let general = &self.settings.general;
         let context = Context {
             topic,
@@ -146,9 +169,9 @@ impl Draft<'_> {
             days: self.facts.days,
         };
         let drawn = renderer
-            .render(template, &self.language, context)
-            .map_err(|error| Fault::Never(format!("{template}: {error}")))?;
-        Ok(Some(fill(&drawn, |name| self.value(name).map(|value| escape(value, format)))))
+            .render_first(&places, &self.language, context)
+            .map_err(|error| Fault::Never(format!("{}: {error}", places[0])))?;
+        Ok(drawn.map(|drawn| fill(&drawn, |name| self.value(name).map(|value| escape(value, format)))))
     }
 
     /// What stands for a word in brackets.
@@ -219,7 +242,7 @@ mod tests {
     use crate::render::Renderer;
 
     fn notifier() -> Notifier {
-        Notifier::new(Arc::new(Renderer::new().unwrap()))
+        Notifier::new(Arc::new(Renderer::new(None).unwrap()))
     }
 
     fn facts() -> Facts {
@@ -242,6 +265,29 @@ mod tests {
         let mut settings = Settings::default();
         settings.general.help_desk = "Help desk: 4444 <weekdays>".into();
         settings
+    }
+
+    #[test]
+    fn a_template_is_known_by_its_place() {
+        for name in [
+            "messages/subject.txt",
+            "messages/reset/body.html",
+            "messages/code/sms.txt.de",
+            "messages/lockout/body.txt",
+        ] {
+            assert!(is_template(name), "{name}");
+        }
+        for name in [
+            "messages/layout.html",
+            "messages/body.txt.de",
+            "messages/nothing/body.txt",
+            "messages/reset/body.md",
+            "body.txt",
+            "messages/reset/body.txt.DE",
+            "messages/reset/x/body.txt",
+        ] {
+            assert!(!is_template(name), "{name}");
+        }
     }
 
     #[test]

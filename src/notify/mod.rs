@@ -24,6 +24,7 @@ use crate::{
     render::Renderer,
     settings::{MailDelivery, Settings, SmsDelivery},
 };
+pub use compose::is_template;
 pub use examine::{Standing, examine};
 use mail::Post;
 

@@ -4,6 +4,9 @@
 /// The forms, by their names in CLDR.
 pub const FORMS: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
 
+/// The languages whose rules are known; all others have those of English, unless they name one of these.
+pub const KNOWN: [&str; 8] = ["en", "fr", "pl", "ru", "cs", "ar", "ja", "zh"];
+
 /// The form of that number.
 pub fn form(language: &str, number: u64) -> &'static str {
     let (ten, hundred) = (number % 10, number % 100);
@@ -12,6 +15,7 @@ pub fn form(language: &str, number: u64) -> &'static str {
         "fr" | "pt" if number <= 1 => "one",
         "pl" if number == 1 => "one",
         "ru" if ten == 1 && hundred != 11 => "one",
+        "cs" if (2..=4).contains(&number) => "few",
         "pl" | "ru" if (2..=4).contains(&ten) && !(12..=14).contains(&hundred) => "few",
         "pl" | "ru" => "many",
         "ar" => match (number, hundred) {
@@ -44,6 +48,7 @@ mod tests {
             ("pt", "0 one, 1 one, 2 other"),
             ("pl", "0 many, 1 one, 2 few, 4 few, 5 many, 12 many, 21 many, 22 few, 112 many"),
             ("ru", "0 many, 1 one, 2 few, 5 many, 11 many, 13 many, 21 one, 24 few, 111 many, 121 one"),
+            ("cs", "0 other, 1 one, 2 few, 4 few, 5 other, 22 other"),
             ("ja", "0 other, 1 other, 2 other"),
             (
                 "ar",

@@ -203,7 +203,7 @@ impl TestApp {
         let keys = Keyring::open(&self.folder().join("secret"), &store).await.unwrap();
         store.keep_log(&keys.audit, false).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
-        let renderer = Arc::new(Renderer::new().unwrap());
+        let renderer = Arc::new(Renderer::new(None).unwrap());
         let certificates = self.certificates().await;
         let services = Services {
             directories: ArcSwap::from_pointee(directories.collect::<Vec<_>>()),

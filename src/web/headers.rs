@@ -95,7 +95,7 @@ impl<E: Endpoint> Endpoint for Guard<E> {
 impl<E: Endpoint> Guard<E> {
     async fn answer(&self, request: Request) -> Result<Response> {
         let site = &self.site;
-        let language = super::language(site, &request).clone();
+        let language = super::language(site, &request);
         let refuse = |refusal| problem::page(site, &language, None, &Error::Refused(refusal)).0;
         let mut response = if let Err(refusal) = admit(&request, &self.hosts) {
             refuse(refusal)

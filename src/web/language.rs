@@ -7,7 +7,7 @@ use super::{CLIENT_COOKIE, LANGUAGE_COOKIE, Site, cookie};
 use crate::render::Language;
 
 /// The language for this request. The admin panel speaks fewer than the pages.
-pub fn choose<'a>(site: &'a Site, request: &Request) -> &'a Language {
+pub fn choose(site: &Site, request: &Request) -> Language {
     let texts = site.renderer.texts();
     let configured = site.services.settings.load().general.language.clone();
     let is_panel = is_of_panel(request.original_uri().path());
@@ -20,9 +20,10 @@ pub fn choose<'a>(site: &'a Site, request: &Request) -> &'a Language {
             preferences(header).into_iter().find_map(speaks)
         })
         .or_else(|| speaks(&configured))
-        .unwrap_or(&site.renderer.languages()[0]);
+        .unwrap_or_else(|| texts.reference());
     let client = client(request).or_else(|| cookie(request, CLIENT_COOKIE));
-    if client == Some(LOGON) && !is_panel { texts.for_logon(language) } else { language }
+    let is_for_logon = client == Some(LOGON) && !is_panel;
+    Language { is_for_logon, ..language.clone() }
 }
 
 /// What a logon screen calls itself.

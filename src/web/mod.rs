@@ -124,7 +124,7 @@ pub fn watch_routes(site: &Arc<Site>) -> impl Endpoint + use<> {
 
 /// The page of an answer that the serve loop gives without asking the routes.
 pub fn bare_page(site: &Site, status: StatusCode) -> Response {
-    let language = &site.renderer.languages()[0];
+    let texts = site.renderer.texts();
     let error = match status {
         StatusCode::SERVICE_UNAVAILABLE => {
             Error::Unavailable(Service::Busy, "the answer took too long".into())
@@ -132,7 +132,7 @@ pub fn bare_page(site: &Site, status: StatusCode) -> Response {
         StatusCode::INTERNAL_SERVER_ERROR => Error::Internal("a request panicked".into()),
         _ => Error::Refused(Refusal::NotFound),
     };
-    let mut response = problem::page(site, language, None, &error).0;
+    let mut response = problem::page(site, texts.reference(), None, &error).0;
     response.set_status(status);
     headers::decorate(response.headers_mut(), site.demo);
     response
@@ -165,6 +165,6 @@ fn address(request: &Request) -> IpAddr {
 }
 
 /// The language of the pages for this request.
-fn language<'a>(site: &'a Site, request: &Request) -> &'a Language {
+fn language(site: &Site, request: &Request) -> Language {
     language::choose(site, request)
 }

@@ -52,7 +52,7 @@ impl Endpoint for Outbox {
             let body = serde_json::to_vec(&messages).map_err(poem::error::InternalServerError)?;
             return Ok(Response::builder().content_type("application/json").body(body));
         }
-        let language = language(site, &request);
+        let language = &language(site, &request);
         let page = page::Page::new(site, language, "menu", "outbox");
         let context = Context { page, messages };
         Ok(page::render(site, "user/outbox.html", &language.code, context, StatusCode::OK))

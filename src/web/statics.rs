@@ -20,7 +20,8 @@ impl Endpoint for Assets {
     type Output = Response;
     async fn call(&self, request: Request) -> Result<Response> {
         let name = request.raw_path_param("name").unwrap_or_default();
-        let asset = self.0.renderer.assets().find(name).ok_or(NotFoundError)?;
+        let assets = self.0.renderer.assets();
+        let asset = assets.find(name).ok_or(NotFoundError)?;
         Ok(answer(&request, &asset.bytes, asset.media_type, &asset.version))
     }
 }

@@ -110,7 +110,7 @@ fn name(index: usize, page: &Page) -> String {
 }
 
 async fn all() -> (Vec<(String, Vec<Page>)>, Vec<usize>, Shown) {
-    let renderer = Renderer::new().unwrap();
+    let renderer = Renderer::new(None).unwrap();
     let mut languages = Vec::new();
     for language in renderer.languages() {
         languages.push((language.code.clone(), gallery::pages(&language.code).await));
@@ -118,7 +118,8 @@ async fn all() -> (Vec<(String, Vec<Page>)>, Vec<usize>, Shown) {
     let chosen = different(&languages[0].1);
     let mut files = BTreeMap::from([("axe.js".to_owned(), ("text/javascript", fs::read(axe()).unwrap()))]);
     for name in ["regain.css", "regain.js"] {
-        let asset = renderer.assets().find(name).unwrap();
+        let assets = renderer.assets();
+        let asset = assets.find(name).unwrap();
         files.insert(format!("assets/{name}"), (asset.media_type, asset.bytes.to_vec()));
     }
     let broken = "<!doctype html><body><input><p style=\"width: 2000px\">x</p><script src=\"/axe.js\"></script></body>";

@@ -31,7 +31,7 @@ use crate::support::{
 const LOGIN: [&str; 3] = ["--login", "regain", "grüner-Hering=7"];
 
 fn notifier() -> Notifier {
-    Notifier::new(Arc::new(Renderer::new().unwrap()))
+    Notifier::new(Arc::new(Renderer::new(None).unwrap()))
 }
 
 fn settings(port: u16, more: &str) -> Settings {

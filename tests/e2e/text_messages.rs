@@ -45,7 +45,7 @@ fn sms() -> Sms {
 }
 
 async fn send(settings: &Settings) -> Result<(), Fault> {
-    let notifier = Notifier::new(Arc::new(Renderer::new().unwrap()));
+    let notifier = Notifier::new(Arc::new(Renderer::new(None).unwrap()));
     let outcome = notifier.send(settings, &Message::Sms(sms())).await;
     if let Err(fault) = &outcome {
         for secret in ["4917", "042137", "brien", "Hering"] {

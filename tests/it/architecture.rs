@@ -32,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 ];
 
 /// Where alone a crate may be named: prefixes of paths below `src`.
-const OWNERS: [(&str, &[&str]); 26] = [
+const OWNERS: [(&str, &[&str]); 27] = [
     ("ldap3", &["directory/active_directory/"]),
     ("hickory_resolver", &["directory/active_directory/"]),
     ("sled", &["store/engine/on_sled"]),
@@ -59,6 +59,7 @@ const OWNERS: [(&str, &[&str]); 26] = [
     ("seccompiler", &["confine.rs"]),
     ("libc", &["confine.rs"]),
     ("zxcvbn", &["domain/password_rules/"]),
+    ("similar", &["cli/templates.rs"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

@@ -371,7 +371,7 @@ impl Who {
 type Expected = fn(Who) -> (u16, u16);
 
 /// What each address answers; of those behind the guard, to who is signed in.
-const EXPECTED: [(&str, bool, Expected); 30] = [
+const EXPECTED: [(&str, bool, Expected); 31] = [
     ("/admin", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
     ("/admin/about/licences.txt", true, |who| (200, if who == Who::Administrator { 303 } else { 403 })),
@@ -414,6 +414,11 @@ const EXPECTED: [(&str, bool, Expected); 30] = [
     }),
     ("/admin/import", true, |who| if who == Who::Administrator { (200, 422) } else { (403, 403) }),
     ("/admin/import/report", true, |who| if who == Who::Administrator { (303, 303) } else { (403, 403) }),
+    ("/admin/overrides", true, |who| match who {
+        Who::Administrator => (200, 303),
+        Who::Auditor => (200, 403),
+        _ => (403, 403),
+    }),
     ("/admin/passwords", true, |who| match who {
         Who::Administrator => (200, 404),
         Who::Auditor => (200, 403),

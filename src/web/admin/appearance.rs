@@ -147,7 +147,8 @@ pub(super) struct Preview;
 
 /// Regain's style sheet and the one after it, for light or dark pages whatever the browser prefers.
 fn sheet(seat: &Seat<'_>, look: &Look, is_dark: bool) -> String {
-    let own = seat.site.renderer.assets().find("regain.css").map(|asset| &*asset.bytes).unwrap_or_default();
+    let assets = seat.site.renderer.assets();
+    let own = assets.find("regain.css").map(|asset| &*asset.bytes).unwrap_or_default();
     let mut text = format!("{}\n{}", String::from_utf8_lossy(own), look.sheet);
     let scheme = if is_dark { "dark" } else { "light" };
     for known in ["dark", "light"] {

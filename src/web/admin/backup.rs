@@ -88,11 +88,12 @@ async fn draw_page(seat: &Seat<'_>, fault: Option<&str>, status: StatusCode) -> 
     let mut form =
         page::Form::new(seat.site, seat.language, PATH.to_owned(), seat.token(PATH), &Problems::new());
     if let Some(key) = fault {
-        form.summarise(seat.site.renderer.texts().text(&seat.language.code, key, &[]));
+        form.summarise(seat.say(key, &[]));
     }
     let round = Round::of(seat, &seat.site.services.backup.daily, "admin.backup.progress");
     let page = page::Page::new(seat.site, seat.language, "admin", "backup");
-    let context = Context { page, panel: Panel::new(seat, ""), form, round, backup: words(seat).await? };
+    let context =
+        Context { page, panel: Panel::new(seat, "backups"), form, round, backup: words(seat).await? };
     Ok(draw(seat.site, seat.language, "admin/backup.html", context, status))
 }
 

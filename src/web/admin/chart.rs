@@ -94,7 +94,7 @@ pub(super) async fn draw(seat: &Seat<'_>) -> Result<Option<Chart>, Error> {
     Ok(match seat.site.desk.ask(question, table::WAIT, work).await? {
         Reply::Ready(counts) => {
             let minutes = services.settings.load().general.minutes_per_call;
-            let decimal = seat.site.renderer.texts().text(&seat.language.code, "admin.table.decimal", &[]);
+            let decimal = seat.say("admin.table.decimal", &[]);
             Some(of(&counts, today, shown, (minutes, &decimal)))
         }
         Reply::UnderWay { .. } | Reply::Busy => None,

@@ -73,7 +73,7 @@ async fn draw_page(seat: &Seat<'_>, fault: Option<&str>, status: StatusCode) -> 
     let mut form =
         page::Form::new(seat.site, seat.language, PATH.to_owned(), seat.token(PATH), &Problems::new());
     if let Some(key) = fault {
-        form.summarise(seat.site.renderer.texts().text(&seat.language.code, key, &[]));
+        form.summarise(seat.say(key, &[]));
     }
     let last = coverage::last(services).await?;
     let context = Context {

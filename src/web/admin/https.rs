@@ -50,8 +50,7 @@ struct Ordering {
 /// How ordering a certificate stands, if one is to be ordered.
 async fn ordering(seat: &Seat<'_>) -> Result<Option<Ordering>, Error> {
     let Some(view) = certificate::view(&seat.site.services).await? else { return Ok(None) };
-    let say =
-        |key: &str| seat.site.renderer.texts().text(&seat.language.code, &format!("admin.acme.{key}"), &[]);
+    let say = |key: &str| seat.say(&format!("admin.acme.{key}"), &[]);
     let now = seat.site.services.clock.now();
     let is_due = view.due_at.is_none_or(|due| due <= now);
     let at = |at: Option<Timestamp>| at.map_or_else(|| say("never"), super::minute);

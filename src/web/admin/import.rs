@@ -264,7 +264,7 @@ fn refuse(seat: &Seat<'_>, refused: &Refused) -> Response {
 
 impl Import {
     fn text(seat: &Seat<'_>, key: &str, values: &[(&str, &str)]) -> String {
-        seat.site.renderer.texts().text(&seat.language.code, key, values)
+        seat.say(key, values)
     }
 
     /// Takes a table, from the file or from the box.

@@ -10,8 +10,10 @@ mod chart;
 mod control;
 mod coverage;
 mod domains;
+mod frame;
 mod https;
 mod import;
+mod overrides;
 mod overview;
 mod passwords;
 mod proof;
@@ -50,10 +52,11 @@ use crate::{
         session::SessionId,
         sign_in::{Admin, Standing},
     },
-    render::Language,
+    render::{Language, Texts},
 };
 
 pub use appearance::Drafts;
+use frame::Panel;
 use table::{Events, ExportPage, FilterPage, TablePage, Users};
 
 /// The cookie of a session of the panel: no other host can set one of that name (RFC 6265bis 4.1.3.2).
@@ -71,7 +74,7 @@ enum Answers {
 }
 
 /// Every address of the panel. The router is made of this, so that none can be without its guard.
-const ROUTES: [(&str, Answers); 30] = [
+const ROUTES: [(&str, Answers); 31] = [
     ("/admin", Answers::Guarded(|| Box::new(overview::Overview))),
     ("/admin/about", Answers::Guarded(|| Box::new(about::About))),
     ("/admin/about/licences.txt", Answers::Guarded(|| Box::new(about::Licences))),
@@ -93,6 +96,7 @@ const ROUTES: [(&str, Answers); 30] = [
     ("/admin/https", Answers::Guarded(|| Box::new(https::Https))),
     ("/admin/import", Answers::Guarded(|| Box::new(import::Import))),
     ("/admin/import/report", Answers::Guarded(|| Box::new(import::Report))),
+    ("/admin/overrides", Answers::Guarded(|| Box::new(overrides::OverridesPage))),
     ("/admin/passwords", Answers::Guarded(|| Box::new(passwords::Passwords))),
     ("/admin/purge", Answers::Guarded(|| Box::new(purge::Purge))),
     ("/admin/transfer", Answers::Guarded(|| Box::new(transfer::Transfer))),
@@ -133,7 +137,7 @@ impl Endpoint for Door {
         if !self.site.services.settings.load().admin.is_open_to(address(&request)) {
             return Err(NotFoundError.into());
         }
-        let asked = language::asked(&request).map(|_| language(&self.site, &request).code.clone());
+        let asked = language::asked(&request).map(|_| language(&self.site, &request).code);
         let mut response = self.inner.call(request).await?;
         if let Some(code) = asked {
             keep_language(&mut response, &code);
@@ -146,6 +150,7 @@ impl Endpoint for Door {
 struct Seat<'a> {
     site: &'a Site,
     language: &'a Language,
+    texts: &'a Texts,
     admin: &'a Admin,
     session: &'a SessionId,
     address: IpAddr,
@@ -153,6 +158,11 @@ struct Seat<'a> {
 }
 
 impl Seat<'_> {
+    /// A text in the language of who sits there.
+    fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
+        self.texts.text(&self.language.code, key, values)
+    }
+
     /// The token of a form of the page at that path.
     fn token(&self, path: &str) -> String {
         csrf::token(&self.site.services.keys.forms, self.session, path, "admin")
@@ -208,7 +218,7 @@ impl Endpoint for Guarded {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let site = &self.site;
-        let language = language(site, &request).clone();
+        let language = language(site, &request);
         let refuse = |error: &Error| problem::page(site, &language, None, error).0;
         let Some(session) = session(&request) else { return Ok(redirect("/admin/sign-in")) };
         let admin = match flows::sign_in::standing(&site.services, &session).await {
@@ -244,8 +254,16 @@ impl Endpoint for Guarded {
         } else {
             None
         };
-        let seat =
-            Seat { site, language: &language, admin: &admin, session: &session, address, request: &request };
+        let texts = &site.renderer.texts();
+        let seat = Seat {
+            site,
+            language: &language,
+            texts,
+            admin: &admin,
+            session: &session,
+            address,
+            request: &request,
+        };
         let answer = match form {
             Some(form) if form.fault == Some(Problem::BodyTooLarge) => self.page.refuse_large(seat).await,
             Some(form) => self.page.take(seat, form).await,
@@ -285,50 +303,6 @@ fn redirect_under(session: &SessionId, to: &str) -> Response {
     let mut response = redirect(to);
     set_cookie_at(&mut response, (COOKIE, PATH), &session.cookie(), None);
     response
-}
-
-/// What every page of the panel has besides.
-#[derive(Serialize)]
-struct Panel {
-    /// The key of the page, of those in the list.
-    at: String,
-    name: String,
-    role: &'static str,
-    sign_out: String,
-    tabs: Vec<TabLink>,
-    /// What was searched for among the settings.
-    search: String,
-    may_search: bool,
-}
-
-#[derive(Serialize)]
-struct TabLink {
-    key: &'static str,
-    href: String,
-    current: bool,
-}
-
-impl Panel {
-    fn new(seat: &Seat<'_>, current: &str) -> Self {
-        let may_see = settings::is_for(seat.admin.role);
-        let link = |key, href| TabLink { key, href, current: key == current };
-        let tabs = settings::TABS.iter().map(|key| link(*key, format!("/admin/settings/{key}")));
-        let pages = [
-            link("domain", "/admin/domains".into()),
-            link("https", "/admin/https".into()),
-            link("password_rules", "/admin/passwords".into()),
-        ];
-        let tabs = pages.into_iter().chain(tabs).filter(|_| may_see);
-        Self {
-            at: current.to_owned(),
-            name: seat.admin.name.clone(),
-            role: seat.admin.role.as_str(),
-            sign_out: seat.token("/admin/sign-out"),
-            tabs: tabs.collect(),
-            search: String::new(),
-            may_search: may_see,
-        }
-    }
 }
 
 /// `/admin/sign-out`

@@ -91,9 +91,7 @@ fn steps(seat: &Seat<'_>) -> Vec<SetUp> {
 async fn sent_on(seat: &Seat<'_>, far: Far) -> Result<String, Error> {
     let services = &seat.site.services;
     let last = services.store.head().await?.map_or(0, |head| head.number).to_string();
-    let say = |key: &str, parameters: &[(&str, &str)]| {
-        seat.site.renderer.texts().text(&seat.language.code, key, parameters)
-    };
+    let say = |key: &str, parameters: &[(&str, &str)]| seat.say(key, parameters);
     let number = far.number.to_string();
     Ok(match far.trouble {
         None => say("admin.fact.sent_on", &[("number", &number), ("last", &last)]),
@@ -110,9 +108,7 @@ async fn backed_up(seat: &Seat<'_>) -> Result<Option<String>, Error> {
         return Ok(None);
     }
     let report = backup::last(services).await?;
-    let say = |key: &str, parameters: &[(&str, &str)]| {
-        seat.site.renderer.texts().text(&seat.language.code, key, parameters)
-    };
+    let say = |key: &str, parameters: &[(&str, &str)]| seat.say(key, parameters);
     Ok(Some(match (&report.fault, &report.made, report.tried_at) {
         (Some(why), _, Some(tried)) => {
             let key = if report.is_made { "admin.backup.over" } else { "admin.backup.failed" };
@@ -145,11 +141,15 @@ impl Page for Overview {
                 facts.push((way.as_str(), sent_on(&seat, far).await?));
             }
         }
+        if let Some(overrides) = site.renderer.overrides().filter(|it| !it.faults.is_empty()) {
+            let count = overrides.faults.len().to_string();
+            facts.push(("overrides", seat.say("admin.overrides.broken", &[("count", &count)])));
+        }
         facts.extend(backed_up(&seat).await?.map(|text| ("backup", text)));
         let page = page::Page::new(site, seat.language, "admin", "menu");
         let chart = chart::draw(&seat).await?;
         let coverage = coverage::last(&site.services).await?.total().map(CountWords::from);
-        let (panel, steps) = (Panel::new(&seat, ""), steps(&seat));
+        let (panel, steps) = (Panel::new(&seat, "overview"), steps(&seat));
         let context = OverviewContext { page, panel, facts, steps, chart, coverage };
         Ok(draw(site, seat.language, "admin/overview.html", context, StatusCode::OK))
     }

@@ -110,7 +110,7 @@ impl Page for Passwords {
             return Err(Error::Refused(Refusal::NotFound));
         }
         let services = &seat.site.services;
-        let say = |key: &str| seat.site.renderer.texts().text(&seat.language.code, key, &[]);
+        let say = |key: &str| seat.say(key, &[]);
         let (_, changed) = change_settings::load(services).await?;
         let mut sets = layers::find(&changed, KEY).and_then(Value::as_array).cloned().unwrap_or_default();
         if sets.len() >= MOST {

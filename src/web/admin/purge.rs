@@ -76,7 +76,7 @@ async fn draw_page(seat: &Seat<'_>, fault: Option<&str>, status: StatusCode) -> 
     let mut form =
         page::Form::new(seat.site, seat.language, PATH.to_owned(), seat.token(PATH), &Problems::new());
     if let Some(key) = fault {
-        form.summarise(seat.site.renderer.texts().text(&seat.language.code, key, &[]));
+        form.summarise(seat.say(key, &[]));
     }
     let round = Round::of(seat, &services.purge, "admin.purge.progress");
     let purge = Words {

@@ -15,9 +15,7 @@ pub(super) struct Round {
 impl Round {
     /// `progress` is the text that says how far it is.
     pub(super) fn of(seat: &Seat<'_>, desk: &Desk, progress: &str) -> Self {
-        let text = |key: &str, values: &[(&str, &str)]| {
-            seat.site.renderer.texts().text(&seat.language.code, key, values)
-        };
+        let text = |key: &str, values: &[(&str, &str)]| seat.say(key, values);
         let (now, is_asked) = (desk.progress(), desk.is_awaited());
         let is_under_way = now.is_some() || is_asked;
         let progress = match now {

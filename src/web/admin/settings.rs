@@ -269,7 +269,7 @@ async fn groups_of(
     let names = try_out::names_of_groups(services, &sids).await;
     let languages = seat.site.renderer.languages();
     let title_of = |code: &str| {
-        languages.iter().find(|known| known.code == code).map_or(code, |known| known.name).to_owned()
+        languages.iter().find(|known| known.code == code).map_or(code, |known| known.name.as_str()).to_owned()
     };
     let mut groups: Vec<Group> = Vec::new();
     let mut last = String::new();
@@ -278,7 +278,7 @@ async fn groups_of(
             let is_own = prefix == tab;
             let heading = if tab == appearance::TAB {
                 let key = format!("admin.appearance.part.{}", groups.len() + 1);
-                seat.site.renderer.texts().text(&seat.language.code, &key, &[])
+                seat.say(&key, &[])
             } else {
                 prefix.rsplit('.').next().map(label).filter(|_| !is_own).unwrap_or_default()
             };
@@ -295,7 +295,7 @@ async fn groups_of(
         if let Content::Lists(lists) = &content {
             let missing = languages.iter().filter(|language| !lists.contains_key(&language.code));
             control.languages = missing
-                .map(|language| page::Choice::labelled(&language.code, language.name, false))
+                .map(|language| page::Choice::labelled(&language.code, &language.name, false))
                 .collect();
         }
         if let Some((_, found)) = state.found.take_if(|(of, _)| *of == key) {
@@ -585,7 +585,7 @@ pub(super) fn may_try(seat: &Seat<'_>) -> bool {
 }
 
 async fn find_groups(seat: &Seat<'_>, typed: &str) -> Result<FoundGroups, Error> {
-    let say = |key: &str| seat.site.renderer.texts().text(&seat.language.code, key, &[]);
+    let say = |key: &str| seat.say(key, &[]);
     let mut found = FoundGroups { typed: typed.to_owned(), ..FoundGroups::default() };
     if typed.chars().count() < 2 || typed.chars().count() > 100 {
         found.trouble = say("admin.groups.short");

@@ -186,7 +186,7 @@ impl Endpoint for SignIn {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let site = &self.0;
-        let language = language(site, &request).clone();
+        let language = language(site, &request);
         let refuse = |error: &Error| problem::page(site, &language, None, error).0;
         let guest = match Guest::of(site, &language, &request) {
             Ok(guest) => guest,
@@ -314,7 +314,7 @@ impl Endpoint for Invite {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let site = &self.0;
-        let language = language(site, &request).clone();
+        let language = language(site, &request);
         let refuse = |error: &Error| problem::page(site, &language, None, error).0;
         let guest = match Guest::of(site, &language, &request) {
             Ok(guest) => guest,
@@ -361,7 +361,7 @@ impl Endpoint for SetUp {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let site = &self.0;
-        let language = language(site, &request).clone();
+        let language = language(site, &request);
         let refuse = |error: &Error| problem::page(site, &language, None, error).0;
         let answer = async {
             let guest = Guest::of(site, &language, &request)?;

@@ -69,7 +69,7 @@ fn draw_page(seat: &Seat<'_>, words: Words, told: Option<Told<'_>>, status: Stat
 
 fn text(seat: &Seat<'_>, key: &str) -> String {
     let least = Passphrase::LEAST_CHARACTERS.to_string();
-    seat.site.renderer.texts().text(&seat.language.code, key, &[("minimum", &least)])
+    seat.say(key, &[("minimum", &least)])
 }
 
 fn refuse(seat: &Seat<'_>, field: &str, key: &str) -> Response {

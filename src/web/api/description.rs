@@ -105,7 +105,7 @@ fn by_status(document: &Value, answers: &Value) -> Vec<(String, String)> {
 
 /// `GET /api`
 pub(super) fn page(site: &Site, request: &Request) -> Response {
-    let language = language(site, request);
+    let language = &language(site, request);
     // That it can be read is tested.
     let document = serde_json::from_str(DESCRIPTION).unwrap_or_default();
     let page = page::Page::new(site, language, "api", "describe");

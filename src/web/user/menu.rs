@@ -13,7 +13,7 @@ use super::{Query, SESSION_COOKIE, Site, address, is_shown, language, page, reme
 use crate::{
     domain::flow::{Kind, Step},
     flows::{self, Place, Visitor, session::SessionId},
-    render::{self, Language},
+    render::{self, Language, Texts},
     settings::Settings,
     web::session,
 };
@@ -27,6 +27,7 @@ pub struct Menu {
 /// The menu as it was drawn for these settings, by language.
 struct Drawn {
     settings: Arc<Settings>,
+    texts: Arc<Texts>,
     pages: Vec<(Language, String)>,
 }
 
@@ -45,7 +46,11 @@ struct Item {
 impl Menu {
     /// The menu of that site.
     pub fn new(site: Arc<Site>) -> Self {
-        let drawn = RwLock::new(Drawn { settings: site.services.settings.load_full(), pages: Vec::new() });
+        let drawn = RwLock::new(Drawn {
+            settings: site.services.settings.load_full(),
+            texts: site.renderer.texts(),
+            pages: Vec::new(),
+        });
         Self { site, drawn }
     }
 
@@ -56,10 +61,13 @@ impl Menu {
 
     /// Drawn once for all who come without a name.
     fn plain(&self, language: &Language) -> Result<String, render::Error> {
-        let settings = self.site.services.settings.load_full();
+        let (settings, texts) = (self.site.services.settings.load_full(), self.site.renderer.texts());
+        // Whatever is read again of an operator's files, the texts are others then.
+        let is_current =
+            |drawn: &Drawn| Arc::ptr_eq(&drawn.settings, &settings) && Arc::ptr_eq(&drawn.texts, &texts);
         {
             let drawn = self.drawn.read().unwrap_or_else(PoisonError::into_inner);
-            if Arc::ptr_eq(&drawn.settings, &settings)
+            if is_current(&drawn)
                 && let Some((_, html)) = drawn.pages.iter().find(|(known, _)| known == language)
             {
                 return Ok(html.clone());
@@ -67,8 +75,8 @@ impl Menu {
         }
         let html = self.draw(&settings, language, "")?;
         let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&drawn.settings, &settings) {
-            *drawn = Drawn { settings, pages: Vec::new() };
+        if !is_current(&drawn) {
+            *drawn = Drawn { settings, texts, pages: Vec::new() };
         }
         drawn.pages.retain(|(known, _)| known != language);
         drawn.pages.push((language.clone(), html.clone()));
@@ -103,7 +111,7 @@ impl Endpoint for Menu {
         let site = &self.site;
         let query = Query::of(&request);
         let suffix = query.prefill();
-        let language = language(site, &request);
+        let language = &language(site, &request);
         if let Some(kind) = query.command {
             let mut response = Response::builder()
                 .status(StatusCode::SEE_OTHER)

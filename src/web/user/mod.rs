@@ -48,7 +48,7 @@ impl Endpoint for FlowPages {
     type Output = Response;
     async fn call(&self, request: Request) -> Result<Response> {
         let (site, kind) = (&self.site, self.kind);
-        let language = language(site, &request).clone();
+        let language = language(site, &request);
         if site.services.directories.load().is_empty() {
             return Ok(problem::page(site, &language, None, &Error::Refused(Refusal::NotSetUp)).0);
         }

@@ -34,7 +34,7 @@ pub struct Page<'a> {
     logo: Option<Logo>,
     session_seconds: u32,
     session_over: &'static str,
-    languages: Vec<LanguageLink<'a>>,
+    languages: Vec<LanguageLink>,
 }
 
 /// The logo in the head of a page.
@@ -63,16 +63,16 @@ impl Logo {
 }
 
 #[derive(Serialize)]
-struct LanguageLink<'a> {
-    code: &'a str,
-    name: &'a str,
+struct LanguageLink {
+    code: String,
+    name: String,
     href: String,
     current: bool,
 }
 
 impl<'a> Page<'a> {
     /// The page of that flow and step.
-    pub fn new(site: &'a Site, language: &'a Language, flow: &'static str, step: &'static str) -> Self {
+    pub fn new(site: &Site, language: &'a Language, flow: &'static str, step: &'static str) -> Self {
         let settings = site.services.settings.load_full();
         // The panel looks as it always does: what was set there can be taken back there, however it came out.
         let look = Some(site.looks.of(&settings)).filter(|_| !["admin", "api"].contains(&flow));
@@ -106,13 +106,13 @@ impl<'a> Page<'a> {
             languages: site
                 .renderer
                 .languages()
-                .iter()
+                .into_iter()
                 .filter(|other| other.has_panel || flow != "admin")
                 .map(|other| LanguageLink {
-                    code: &other.code,
-                    name: other.name,
                     href: format!("{path}?lang={}", other.code),
                     current: other.code == language.code,
+                    code: other.code,
+                    name: other.name,
                 })
                 .collect(),
         }

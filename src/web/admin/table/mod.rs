@@ -286,7 +286,7 @@ fn is_listed<C: Column>(column: C) -> bool {
 }
 
 fn words_of<'a>(seat: &Seat<'a>) -> Words<'a> {
-    Words { texts: seat.site.renderer.texts(), language: &seat.language.code }
+    Words { texts: seat.texts, language: &seat.language.code }
 }
 
 /// What a form asks for that leads on to an address of its own: the address, or what is wrong.

@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_filter_is_a_sentence() {
-        let renderer = Renderer::new().unwrap();
-        let words = Words { texts: renderer.texts(), language: "en" };
+        let renderer = Renderer::new(None).unwrap();
+        let words = Words { texts: &renderer.texts(), language: "en" };
         for (text, said) in [
             ("user like *ali*", "User contains “ali”"),
             (
