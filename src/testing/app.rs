@@ -46,9 +46,9 @@ use crate::{
         verify::Verification,
     },
     jobs,
-    notify::Notifier,
+    notify::{self, Notifier},
     passkeys::Passkeys,
-    render::Renderer,
+    render::{Place, Renderer},
     report,
     settings::{Settings, layers::Fixed},
     store::{
@@ -71,9 +71,19 @@ pub struct Setup {
     delivers: bool,
     hash_queue: usize,
     fixed: Fixed,
+    overrides: Option<TempDir>,
 }
 
 impl Setup {
+    /// Has a folder of overrides, with these files in it.
+    #[must_use]
+    pub fn with_overrides(mut self, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(file, text)| write(&folder, file, text));
+        self.overrides = Some(folder);
+        self
+    }
+
     /// Has these settings fixed by its configuration.
     #[must_use]
     pub fn with_fixed(mut self, settings: &str) -> Self {
@@ -136,6 +146,7 @@ impl Setup {
                 delivers: self.delivers,
                 hash_queue: self.hash_queue,
                 fixed: self.fixed,
+                overrides: self.overrides,
                 running: RwLock::new(None),
             }),
         };
@@ -167,6 +178,7 @@ struct Shared {
     delivers: bool,
     hash_queue: usize,
     fixed: Fixed,
+    overrides: Option<TempDir>,
     running: RwLock<Option<Running>>,
 }
 
@@ -189,7 +201,7 @@ impl TestApp {
         settings.limits.requests_per_second_overall = 0;
         settings.limits.starts_per_account_per_hour = 0;
         let fixed = Fixed::default();
-        Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024, fixed }
+        Setup { settings, domains: 2, demo: false, delivers: false, hash_queue: 1024, fixed, overrides: None }
     }
 
     async fn start(&self) {
@@ -203,7 +215,12 @@ impl TestApp {
         let keys = Keyring::open(&self.folder().join("secret"), &store).await.unwrap();
         store.keep_log(&keys.audit, false).await.unwrap();
         let directories = self.shared.directories.iter().map(|one| Arc::clone(one) as Arc<dyn Directory>);
-        let renderer = Arc::new(Renderer::new(None).unwrap());
+        let place = self
+            .shared
+            .overrides
+            .as_ref()
+            .map(|folder| Place { folder: folder.path().to_owned(), is_message: notify::is_template });
+        let renderer = Arc::new(Renderer::new(place).unwrap());
         let certificates = self.certificates().await;
         let services = Services {
             directories: ArcSwap::from_pointee(directories.collect::<Vec<_>>()),
@@ -305,6 +322,12 @@ impl TestApp {
     /// Its folder.
     pub fn folder(&self) -> PathBuf {
         self.shared.folder.lock().unwrap().path().to_owned()
+    }
+
+    /// Someone writes a file in the folder of overrides, which is noticed.
+    pub fn overrides(&self, file: &str, text: &str) {
+        write(self.shared.overrides.as_ref().unwrap(), file, text);
+        assert!(self.site().renderer.reload(false).unwrap());
     }
 
     /// Its clock.
@@ -449,6 +472,12 @@ fn code_in(text: &str, length: usize) -> Option<String> {
 /// An address of documentation (RFC 5737), different for each number.
 pub(super) fn address(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, number])
+}
+
+fn write(folder: &TempDir, file: &str, text: &str) {
+    let file = folder.path().join(file);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {

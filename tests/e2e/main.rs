@@ -26,6 +26,7 @@ mod looks;
 mod mails;
 mod names;
 mod outbox;
+mod overrides;
 mod panel;
 mod password_help;
 mod proxies;

@@ -29,6 +29,7 @@ mod methods;
 mod metrics;
 mod migration;
 mod outbox;
+mod overrides;
 mod panel_access;
 mod panel_attacks;
 mod panel_settings;
