@@ -476,8 +476,8 @@ pub(super) fn address(number: u8) -> IpAddr {
 
 fn write(folder: &TempDir, file: &str, text: &str) {
     let file = folder.path().join(file);
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, text).unwrap();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, text).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
