@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::{
     clock::Timestamp,
-    filter::{Cell, Column, Filter, Test},
+    filter::{Cell, Column, Filter, Key, Test},
 };
 
 /// The most rows of a sheet.
@@ -74,13 +74,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As a cell of a row.
-    pub fn cell(self) -> Cell {
+    /// What its row is put in order by.
+    pub fn key(self) -> Key<'a> {
         match self {
-            Self::Nothing => Cell::Empty,
-            Self::Text(text) => Cell::text(text),
-            Self::Id(id) => Cell::Text(Uuid::from_bytes(*id).to_string()),
-            Self::Time(time) => Cell::Time(time),
+            Self::Nothing => Key::Empty,
+            Self::Text(text) => Key::text(text),
+            Self::Id(id) => Key::Text(Uuid::from_bytes(*id).to_string().into()),
+            Self::Time(time) => Key::Time(time),
         }
     }
 }
@@ -160,38 +160,52 @@ pub struct Sheet<'a> {
 /// One column of it.
 pub struct Values<'a> {
     words: Vec<Value<'a>>,
-    /// Of each row, which word; none if it is the row's own.
-    codes: Option<Vec<u16>>,
+    codes: Codes<'a>,
+}
+
+/// Which word is in each row.
+#[derive(Clone, Copy)]
+enum Codes<'a> {
+    /// Each has its own.
+    Own,
+    /// All have the first.
+    First,
+    /// A byte each.
+    Bytes(&'a [u8]),
+    /// Two bytes each, the lower first.
+    Pairs(&'a [u8]),
+}
+
+impl Codes<'_> {
+    /// That of a row; beyond all words if there is no such row.
+    fn at(self, row: usize) -> usize {
+        let code = match self {
+            Self::Own => return row,
+            Self::First => return 0,
+            Self::Bytes(bytes) => bytes.get(row).map(|byte| usize::from(*byte)),
+            Self::Pairs(bytes) => {
+                let pair = bytes.get(2 * row..).and_then(<[u8]>::first_chunk);
+                pair.map(|pair| u16::from_le_bytes(*pair).into())
+            }
+        };
+        code.unwrap_or(usize::MAX)
+    }
 }
 
 impl<'a> Values<'a> {
     /// What is in a row.
     pub fn of(&self, row: usize) -> Value<'a> {
-        let at = match &self.codes {
-            Some(codes) => codes.get(row).map_or(usize::MAX, |code| usize::from(*code)),
-            None => row,
-        };
-        self.words.get(at).copied().unwrap_or(Value::Nothing)
+        self.words.get(self.codes.at(row)).copied().unwrap_or(Value::Nothing)
     }
 
     fn select(&self, rows: usize, test: &Test) -> Rows {
         let passes: Vec<bool> = self.words.iter().map(|word| word.passes(test)).collect();
         let mut selected = Rows::NONE;
-        match &self.codes {
-            None => passes
-                .iter()
-                .enumerate()
-                .filter(|(_, passes)| **passes)
-                .for_each(|(row, _)| selected.add(row)),
-            Some(_) if passes.iter().all(|passes| !passes) => {}
-            Some(_) if passes.iter().all(|passes| *passes) => return Rows::first(rows),
-            Some(codes) => {
-                for (row, code) in codes.iter().enumerate() {
-                    if passes[usize::from(*code)] {
-                        selected.add(row);
-                    }
-                }
-            }
+        if passes.iter().all(|passes| *passes) {
+            return Rows::first(rows);
+        }
+        if passes.contains(&true) {
+            (0..rows).filter(|row| passes[self.codes.at(*row)]).for_each(|row| selected.add(row));
         }
         selected
     }
@@ -232,7 +246,7 @@ impl<'a> Sheet<'a> {
                 })
                 .collect::<Result<_, Error>>()?;
             reader.end()?;
-            return Ok(Values { words, codes: None });
+            return Ok(Values { words, codes: Codes::Own });
         }
         let count = reader.count()?;
         let mut words = Vec::with_capacity(count);
@@ -248,19 +262,16 @@ impl<'a> Sheet<'a> {
                 }
             });
         }
-        let codes: Vec<u16> = match count {
-            0 | 1 => vec![0; self.rows],
-            2..=256 => reader.bytes(self.rows)?.iter().map(|code| u16::from(*code)).collect(),
-            _ => {
-                let pairs = reader.bytes(2 * self.rows)?.chunks_exact(2);
-                pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
-            }
+        let codes = match count {
+            0 | 1 => Codes::First,
+            2..=256 => Codes::Bytes(reader.bytes(self.rows)?),
+            _ => Codes::Pairs(reader.bytes(2 * self.rows)?),
         };
         reader.end()?;
-        if codes.iter().any(|code| usize::from(*code) >= count) {
+        if (0..self.rows).any(|row| codes.at(row) >= count) {
             return Err(Error::Damaged("a sheet names a word that it does not have".into()));
         }
-        Ok(Values { words, codes: Some(codes) })
+        Ok(Values { words, codes })
     }
 
     /// The rows that pass a filter; its columns are the first of the sheet's.

@@ -81,6 +81,7 @@ async fn an_operators_words_and_templates_hold_without_a_restart_and_through_upg
         "{text}"
     );
     replace(&menu, "{% if %}", "");
+    hang_up();
     menu_says(&server, "Call 4444.").await;
 
     // As after an upgrade: the embedded ones are others than those these were made from.

@@ -11,7 +11,7 @@ mod text;
 use std::fmt::Debug;
 
 pub use pattern::Pattern;
-pub use search::{Cell, Found, Page, Place, Row, Search};
+pub use search::{Cell, Found, Key, Page, Place, Row, Search};
 pub use span::{DAY, Span, date_of, day_of, parse_time, start_of};
 pub use text::Wrong;
 

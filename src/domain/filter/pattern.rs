@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::search::small;
+
 /// A pattern; `\` before a `*`, a `?` or another `\` means the character itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
@@ -76,7 +78,7 @@ impl Pattern {
         {
             return text.eq_ignore_ascii_case(only);
         }
-        let text = text.to_lowercase();
+        let text = small(text);
         let Some((first, rest)) = self.parts.split_first() else { return text.is_empty() };
         let Some(mut left) = first.head_of(&text) else { return false };
         let Some((last, middle)) = rest.split_last() else { return left.is_empty() };

@@ -1,6 +1,6 @@
 //! A page of a table: which rows, in which order, from where on.
 
-use std::{cmp::Ordering, collections::BinaryHeap, fmt, fmt::Write as _};
+use std::{borrow::Cow, cmp::Ordering, collections::BinaryHeap, fmt, fmt::Write as _};
 
 use super::{Column, Filter, Test};
 use crate::domain::clock::Timestamp;
@@ -42,6 +42,48 @@ impl Cell {
         match self {
             Self::Text(text) => Self::Text(text.to_lowercase()),
             other => other,
+        }
+    }
+}
+
+/// A text in small letters; most are, and stay where they are.
+pub fn small(text: &str) -> Cow<'_, str> {
+    let is_small = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_small { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+}
+
+/// What a row is put in order by, as [`Cell::for_order`] has it, but made without a copy where that can be.
+pub enum Key<'a> {
+    /// There is nothing in the cell.
+    Empty,
+    /// A time.
+    Time(Timestamp),
+    /// A text, in [small letters](small).
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Key<'a> {
+    /// That of a text; an empty one is an empty cell.
+    pub fn text(text: &'a str) -> Self {
+        if text.is_empty() { Self::Empty } else { Self::Text(small(text)) }
+    }
+
+    fn into_cell(self) -> Cell {
+        match self {
+            Self::Empty => Cell::Empty,
+            Self::Time(time) => Cell::Time(time),
+            Self::Text(text) => Cell::Text(text.into_owned()),
+        }
+    }
+
+    /// As its cell compares.
+    fn compare(&self, cell: &Cell) -> Ordering {
+        match (self, cell) {
+            (Self::Empty, Cell::Empty) => Ordering::Equal,
+            (Self::Time(own), Cell::Time(other)) => own.cmp(other),
+            (Self::Text(own), Cell::Text(other)) => own.as_ref().cmp(other),
+            (Self::Empty, _) | (Self::Time(_), Cell::Text(_)) => Ordering::Less,
+            (Self::Time(_) | Self::Text(_), _) => Ordering::Greater,
         }
     }
 }
@@ -176,24 +218,27 @@ impl<R> Page<R> {
         }
     }
 
-    /// Offers a row that passes the filter; it is made only if it has a place on the page. `cell` is what is in the
-    /// column of the order, [`for order`](Cell::for_order).
+    /// Offers a row that passes the filter; it is made only if it has a place on the page. `key` is that of the
+    /// column of the order.
     pub fn offer<E>(
         &mut self,
-        cell: Cell,
+        key: Key<'_>,
         identity: impl FnOnce() -> Vec<u8>,
         row: impl FnOnce() -> Result<R, E>,
     ) -> Result<(), E> {
         let worst = self.best.peek().filter(|_| self.best.len() > self.limit).map(|worst| &worst.place);
         // Of most rows the cell alone tells.
-        let is_beyond =
-            |bound: &Place| if self.is_descending { cell < bound.cell } else { cell > bound.cell };
-        let is_passed =
-            |bound: &Place| if self.is_descending { cell > bound.cell } else { cell < bound.cell };
+        let (late, early) = if self.is_descending {
+            (Ordering::Less, Ordering::Greater)
+        } else {
+            (Ordering::Greater, Ordering::Less)
+        };
+        let is_beyond = |bound: &Place| key.compare(&bound.cell) == late;
+        let is_passed = |bound: &Place| key.compare(&bound.cell) == early;
         if worst.is_some_and(is_beyond) || self.after.as_ref().is_some_and(is_passed) {
             return Ok(());
         }
-        let place = Place { cell, identity: identity() };
+        let place = Place { cell: key.into_cell(), identity: identity() };
         let is_before = |place: &Place, bound| compare(place, bound, self.is_descending) != Ordering::Greater;
         if self.after.as_ref().is_some_and(|after| is_before(&place, after))
             || worst.is_some_and(|worst| !is_before(&place, worst))
@@ -228,12 +273,35 @@ mod tests {
     use super::*;
     use crate::domain::filter::tests::Some as Columns;
 
+    #[test]
+    fn a_key_compares_as_its_cell_does() {
+        let time = |millis| Cell::Time(Timestamp::from_millis(millis));
+        let cells = ["", "a", "B", "ä", "Ä", "ẞ", "10.0.0.1", "İ"].map(Cell::text);
+        let cells: Vec<_> = cells.into_iter().chain([time(1), time(2)]).collect();
+        let key = |cell: &Cell| match cell {
+            Cell::Empty => Key::Empty,
+            Cell::Time(time) => Key::Time(*time),
+            Cell::Text(text) => Key::Text(small(text).into_owned().into()),
+        };
+        for one in &cells {
+            assert_eq!(key(one).into_cell(), one.clone().for_order());
+            for other in &cells {
+                let other = other.clone().for_order();
+                assert_eq!(
+                    key(one).compare(&other),
+                    one.clone().for_order().cmp(&other),
+                    "{one:?} {other:?}"
+                );
+            }
+        }
+    }
+
     fn page(after: Option<Place>, is_descending: bool, rows: &[(&str, u8)]) -> Found<String> {
         let search = Search { filter: Filter::EVERYTHING, by: Columns::User, is_descending, after, limit: 2 };
         let mut page = Page::of(&search);
         for (name, number) in rows {
             let row = || Ok::<_, ()>(format!("{name}{number}"));
-            page.offer(Cell::text(name).for_order(), || vec![*number], row).unwrap();
+            page.offer(Key::text(name), || vec![*number], row).unwrap();
         }
         page.finish(Some(rows.len() as u64))
     }

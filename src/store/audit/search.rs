@@ -68,9 +68,8 @@ impl Task {
             let mut events = None;
             for row in rows.backward() {
                 let number = header.first + row as u64;
-                let cell = by.of(row).cell().for_order();
                 self.page.offer(
-                    cell,
+                    by.of(row).key(),
                     || number.to_be_bytes().to_vec(),
                     || {
                         let events = match &events {

@@ -36,7 +36,7 @@ impl Task {
             let by = block.column(self.search.by)?;
             let users = block.users()?;
             for row in rows.backward() {
-                self.page.offer(by.of(row).cell().for_order(), || users.identity(row), || users.read(row))?;
+                self.page.offer(by.of(row).key(), || users.identity(row), || users.read(row))?;
             }
         }
         Ok(self)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::names::Names;
 use crate::{
     domain::field::Problem,
     settings::{Fault, Field, Of, Shape},
@@ -320,6 +321,8 @@ pub(super) struct Control {
     pub name: String,
     pub label: String,
     pub help: String,
+    /// The language of the help, if it is not that of the page.
+    pub help_language: &'static str,
     pub kind: &'static str,
     pub value: String,
     /// What is in force: sent along, so that only what is changed here is changed.
@@ -407,6 +410,7 @@ pub(super) fn label(key: &str) -> String {
 impl Control {
     /// A control with that in it, where `was` is in force. `title` names languages, `name_of` the texts of lists.
     pub(super) fn new(
+        names: Names<'_>,
         key: &str,
         field: &Field,
         content: &Content,
@@ -436,7 +440,9 @@ impl Control {
             Shape::Number => ("number", Vec::new()),
             Shape::Secret => ("secret", Vec::new()),
             Shape::Choice(words) => {
-                let mut options: Vec<_> = words.iter().map(|word| page::Choice::plain(word, &text)).collect();
+                let option =
+                    |word: &&str| page::Choice::labelled(word, &names.word(key, word), **word == text);
+                let mut options: Vec<_> = words.iter().map(option).collect();
                 if default.is_none() {
                     options.insert(0, page::Choice::labelled("", "", text.is_empty()));
                 }
@@ -455,8 +461,9 @@ impl Control {
         let bound = |bound: Option<u32>| bound.map(|bound| bound.to_string()).unwrap_or_default();
         Self {
             name: key.to_owned(),
-            label: label(field.key),
-            help: field.help.trim().to_owned(),
+            label: names.label(key),
+            help: names.help(key, field),
+            help_language: names.language(key),
             kind,
             value: text,
             was: if field.is_secret() { String::new() } else { was.kept() },

@@ -13,6 +13,7 @@ mod domains;
 mod frame;
 mod https;
 mod import;
+mod names;
 mod overrides;
 mod overview;
 mod passwords;

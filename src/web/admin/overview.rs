@@ -5,7 +5,8 @@ use poem::{Response, http::StatusCode};
 use serde::Serialize;
 
 use super::{
-    Page, Panel, Seat, chart, control::label, coverage::CountWords, draw, https, redirect, settings,
+    Page, Panel, Seat, chart, control::label, coverage::CountWords, draw, https, names::Names, redirect,
+    settings,
 };
 use crate::{
     domain::{admin::Role, message::Channel},
@@ -177,13 +178,15 @@ struct Hit {
     tab: &'static str,
     label: String,
     help: String,
+    /// The language of the help, if it is not that of the page.
+    language: &'static str,
     /// How well it fits; less is better.
     #[serde(skip)]
     distance: u8,
 }
 
 /// The settings in which all words occur, those first that have them in their names.
-fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
+fn find(typed: &str, names: Names<'_>, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
     let words: Vec<_> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
     if words.is_empty() {
         return Vec::new();
@@ -200,21 +203,24 @@ fn find(typed: &str, title_of: impl Fn(&str) -> String) -> Vec<Hit> {
         for (prefix, about, fields) in settings::sections(path).into_iter().flatten() {
             for field in fields {
                 let key = format!("{prefix}.{}", field.key);
-                let name = label(&key.replace('.', " "));
-                let texts =
-                    [name.to_lowercase(), title.clone(), format!("{about} {}", field.help).to_lowercase()];
+                // In the words of the configuration, too: that is what others write of.
+                let name = format!("{} {}", label(&key.replace('.', " ")), names.label(&key));
+                let help = names.help(&key, field);
+                let told = format!("{about} {} {} {help}", names.about(&prefix, about), field.help);
+                let texts = [name.to_lowercase(), title.clone(), told.to_lowercase()];
                 let fits = |word: &String| texts.iter().position(|text| text.contains(word.as_str()));
                 let Some(distance) = words.iter().map(fits).try_fold(0, |most, at| Some(most.max(at?)))
                 else {
                     continue;
                 };
-                let own = prefix.split_once('.').filter(|_| tab == path).map(|(_, section)| label(section));
+                let own = prefix.split_once('.').filter(|_| tab == path).map(|_| names.heading(&prefix));
                 let own = own.map(|section| format!("{section}: ")).unwrap_or_default();
                 hits.push(Hit {
                     href: href.map_or_else(|| format!("/admin/settings/{path}#{key}"), str::to_owned),
                     tab,
-                    label: format!("{own}{}", label(field.key)),
-                    help: field.help.trim().to_owned(),
+                    label: format!("{own}{}", names.label(&key)),
+                    help,
+                    language: names.language(&key),
                     distance: u8::try_from(distance).unwrap_or(u8::MAX),
                 });
             }
@@ -237,7 +243,9 @@ impl Page for Search {
         let typed = pairs.into_iter().find(|(name, _)| name == "q").map(|(_, text)| text).unwrap_or_default();
         let typed: String = typed.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
         let texts = seat.site.renderer.texts();
-        let mut hits = find(&typed, |tab| texts.text(&seat.language.code, &format!("admin.tab.{tab}"), &[]));
+        let mut hits = find(&typed, Names::of(&seat), |tab| {
+            texts.text(&seat.language.code, &format!("admin.tab.{tab}"), &[])
+        });
         if seat.site.services.domains().is_empty() {
             hits.retain(|hit| hit.tab != "domain");
         }
@@ -256,9 +264,14 @@ impl Page for Search {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::Renderer;
 
     fn first(typed: &str) -> String {
-        find(typed, |tab| format!("{tab} tab")).first().map(|hit| hit.href.clone()).unwrap_or_default()
+        let texts = Renderer::new(None).unwrap().texts();
+        find(typed, Names::new(&texts, "en"), |tab| format!("{tab} tab"))
+            .first()
+            .map(|hit| hit.href.clone())
+            .unwrap_or_default()
     }
 
     #[test]

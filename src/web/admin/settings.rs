@@ -7,8 +7,10 @@ use toml::Table;
 
 use super::{
     Page, Panel, Seat, appearance,
-    control::{Button, Content, Control, FoundGroup, FoundGroups, Given, label},
-    draw, redirect,
+    control::{Button, Content, Control, FoundGroup, FoundGroups, Given},
+    draw,
+    names::Names,
+    redirect,
 };
 use crate::{
     domain::{
@@ -144,6 +146,8 @@ impl From<Finding> for FindingRow {
 struct Group {
     heading: String,
     help: String,
+    /// The language of the help, if it is not that of the page.
+    help_language: &'static str,
     fields: Vec<Control>,
 }
 
@@ -267,6 +271,7 @@ async fn groups_of(
         .flatten()
         .collect();
     let names = try_out::names_of_groups(services, &sids).await;
+    let words = Names::of(seat);
     let languages = seat.site.renderer.languages();
     let title_of = |code: &str| {
         languages.iter().find(|known| known.code == code).map_or(code, |known| known.name.as_str()).to_owned()
@@ -280,13 +285,18 @@ async fn groups_of(
                 let key = format!("admin.appearance.part.{}", groups.len() + 1);
                 seat.say(&key, &[])
             } else {
-                prefix.rsplit('.').next().map(label).filter(|_| !is_own).unwrap_or_default()
+                Some(words.heading(&prefix)).filter(|_| !is_own).unwrap_or_default()
             };
-            groups.push(Group { heading, help: help.trim().to_owned(), fields: Vec::new() });
+            groups.push(Group {
+                heading,
+                help: words.about(&prefix, help),
+                help_language: words.language(&prefix),
+                fields: Vec::new(),
+            });
             last = prefix;
         }
         let name_of = |text: &str| names.get(text).cloned().unwrap_or_default();
-        let mut control = Control::new(&key, field, &content, &was, title_of, name_of);
+        let mut control = Control::new(words, &key, field, &content, &was, title_of, name_of);
         let fixed = services.fixed.source(&key);
         control.is_for_the_file = layers::is_for_the_file(&key);
         control.is_fixed = fixed.is_some() || control.is_for_the_file;
