@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::{
     clock::Timestamp,
-    filter::{Cell, Column, Filter, Key, Test},
+    filter::{Column, Filter, Key, Test},
 };
 
 /// The most rows of a sheet.
