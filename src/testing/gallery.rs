@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::{Device, DirectoryMood, OneTimeCodes, Page, StoreMood, TestApp, Visitor};
-use crate::{directory::demo::SAMPLE_PASSWORD, settings::Order};
+use crate::{
+    directory::demo::{SAMPLE_ADMINISTRATORS, SAMPLE_PASSWORD},
+    flows::sign_in,
+    settings::{MailDelivery, Order, PasswordRules, Settings, Tab as _},
+    web,
+};
 
 /// All of them in a language; the same ones in each, in the same order.
 pub async fn pages(language: &str) -> Vec<Page> {
@@ -104,6 +109,71 @@ async fn walks(app: &TestApp, mut alice: Visitor, other: &Visitor) -> Vec<Page> 
         pages.push(nobody.answers(&format!("guess {number}")).await);
     }
     looks_after_ways_in(app, other, &mut pages).await;
+    pages
+}
+
+/// The pages of the panel, in a language that it speaks; the same ones in each, in the same order.
+pub async fn panel(language: &str) -> Vec<Page> {
+    const LOCAL: &str = "A-Long-Enough-Passphrase";
+    let broken = "{% extends \"base.html\" %}{{ page.nothing }}";
+    let (app, mut alice) = TestApp::new()
+        .with_settings(|settings| {
+            settings.admin.administrators = vec![SAMPLE_ADMINISTRATORS.into()];
+            settings.password_rules = vec![PasswordRules { minimum_length: 12, ..PasswordRules::default() }];
+            settings.backup.folder = Some("/nonexistent/backups".into());
+            settings.mail.delivery = MailDelivery::Smtp;
+        })
+        .with_overrides(&[
+            ("templates/user/menu.html", broken),
+            ("i18n/sv.toml", "[language]\nname = \"Svenska\"\n"),
+        ])
+        .with_user("alice")
+        .await;
+    alice.enrolls().await;
+    alice.elsewhere().unlocks().await;
+    app.set(|settings| settings.security.wrong_answers_until_lockout = 1);
+    alice = alice.elsewhere();
+    alice.begins("reset").await;
+    alice.answers("wrong").await;
+    let mut root = app.visitor("root").reading(language);
+    let link = sign_in::make_link(&app.site().services).await.unwrap();
+    let link = format!("/admin/setup/{link}");
+    let mut pages = vec![root.open(&link).await];
+    let account = |new| [("username", "root"), ("new_password", new), ("confirm_password", new)];
+    pages.push(root.sends(&link, &account("short")).await);
+    let page = root.sends(&link, &account(LOCAL)).await;
+    let codes = OneTimeCodes::read(&page);
+    pages.push(page);
+    pages.push(root.sends("/admin/sign-in", &[("code", "nonsense")]).await);
+    pages.push(root.sends("/admin/sign-in", &[("code", &codes.code(&app, 0))]).await);
+    app.run_jobs().await;
+    let guid = app.account("alice").await.key.guid;
+    let mut addresses: Vec<String> =
+        web::panel_addresses().filter(|address| !address.contains(':')).map(str::to_owned).collect();
+    addresses.retain(|address| {
+        !["/admin/sign-in", "/admin/sign-out", "/admin/about/licences.txt"].contains(&address.as_str())
+    });
+    let tabs = Settings::FIELDS.iter().filter(|field| !["domain", "password_rules"].contains(&field.key));
+    addresses.extend(tabs.map(|field| format!("/admin/settings/{}", field.key)));
+    addresses.extend([
+        "/admin/settings/password_rules.0".into(),
+        format!("/admin/users/DEMO/{guid}"),
+        "/admin/search?q=idle".into(),
+        "/admin/search?q=nonsense".into(),
+        "/admin/events?user=nobody".into(),
+        "/admin/nothing".into(),
+    ]);
+    for address in addresses {
+        pages.push(root.open(&address).await);
+    }
+    let path = "/admin/settings/general";
+    root.open(path).await;
+    let wrong = [("version", "0"), ("general.minutes_per_call.was", "10"), ("general.minutes_per_call", "x")];
+    pages.push(root.sends(path, &wrong).await);
+    let mut stranger = root.elsewhere();
+    pages.push(stranger.open("/admin").await);
+    let wrong = [("username", "root"), ("domain", "local"), ("password", "wrong")];
+    pages.push(stranger.sends("/admin/sign-in", &wrong).await);
     pages
 }
 

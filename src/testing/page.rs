@@ -62,6 +62,14 @@ impl Page {
         self.main("data-reference")
     }
 
+    /// The token of the form that is sent to that path.
+    pub fn token_for(&self, path: &str) -> String {
+        let html = self.html.replace("&#x2f;", "/");
+        let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
+        let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
+        token.split('"').next().unwrap_or_default().to_owned()
+    }
+
     /// The hidden token of the form.
     pub fn csrf(&self) -> Option<String> {
         self.tag("<input", "name=\"csrf\"").and_then(|tag| attribute_of(tag, "value"))

@@ -172,6 +172,17 @@ impl Visitor {
         page
     }
 
+    /// Sends the form of the page that the browser shows which goes to that path, and shows where it leads.
+    pub async fn sends(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let token = self.page.as_ref().expect("no page is open").token_for(path);
+        let page = self.post_raw(path, &[&[("csrf", token.as_str())], fields].concat()).await;
+        self.page = Some(page.clone());
+        match page.location().map(str::to_owned) {
+            Some(location) => self.open(&location).await,
+            None => page,
+        }
+    }
+
     /// Opens a flow and says who it is.
     pub async fn begins(&mut self, flow: &str) -> Page {
         self.open(&format!("/{flow}")).await;

@@ -22,6 +22,8 @@ use super::support::browser::Browser;
 
 const NARROW: (u32, u32) = (320, 640);
 const WIDE: (u32, u32) = (1280, 800);
+/// What is left of the other at 200 % (WCAG 2.2 1.4.4).
+const ZOOMED: (u32, u32) = (640, 400);
 
 /// What sticks out of the window, or is cut off.
 const STICKS_OUT: &str = "
@@ -30,6 +32,10 @@ const STICKS_OUT: &str = "
     for (const it of document.body.querySelectorAll('*')) {
         const box = it.getBoundingClientRect(), style = getComputedStyle(it);
         if (box.width < 2 || box.height < 2 || style.visibility === 'hidden' || it.closest('.hidden, .skip, [hidden], svg')) { continue; }
+        let around = it.parentElement;
+        while (around && !['auto', 'scroll'].includes(getComputedStyle(around).overflowX)) { around = around.parentElement; }
+        // What can be scrolled to is not out of sight.
+        if (around) { continue; }
         const name = it.tagName + '.' + it.className + ' ' + it.textContent.trim().slice(0, 60);
         if (box.right > wide + 1 || box.left < -1) { found.push('sticks out: ' + name); }
         else if (it.className === 'reveal' && box.height > 42) { found.push('breaks: ' + name); }
@@ -40,9 +46,38 @@ const STICKS_OUT: &str = "
 const JUDGE: &str = "
     const done = arguments[arguments.length - 1];
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-    axe.run(document, { resultTypes: ['violations'], runOnly: { type: 'tag', values: tags } }).then(
+    axe.run(document, { resultTypes: ['violations'], iframes: false, runOnly: { type: 'tag', values: tags } }).then(
         told => done(told.violations.map(it => it.id + ': ' + it.nodes.map(node => node.target.join(' ') + ' ' + node.failureSummary).join('; '))),
         error => done(['' + error]));";
+
+/// What moves although it is asked not to.
+const MOVES: &str = "
+    const found = [];
+    for (const it of document.body.querySelectorAll('*')) {
+        const style = getComputedStyle(it);
+        const lasts = style.transitionDuration.split(', ').some(it => parseFloat(it) > 0);
+        if (style.animationName !== 'none' || lasts) { found.push('moves: ' + it.tagName + '.' + it.className); }
+    }
+    return found;";
+
+/// What has no edge where colours are the system's own, or doesn't show that it has the focus.
+const HAS_NO_EDGE: &str = "
+    const found = [], name = it => it.tagName + '.' + it.className + ' ' + it.textContent.trim().slice(0, 40);
+    if (!matchMedia('(forced-colors: active)').matches) { found.push('colours are not forced'); }
+    const thick = (style, edge) => style[edge + 'Style'] === 'none' ? 0 : parseFloat(style[edge + 'Width']);
+    const seen = it => it.getBoundingClientRect().width > 2 && !it.closest('.hidden, .skip, [hidden]');
+    for (const it of document.querySelectorAll('button, input, select, textarea, .button, .red-box, .told')) {
+        if (!seen(it) || ['hidden', 'checkbox', 'radio', 'file'].includes(it.type)) { continue; }
+        const style = getComputedStyle(it);
+        if (!thick(style, 'borderBottom') && !style.textDecorationLine.includes('underline')) { found.push('has no edge: ' + name(it)); }
+    }
+    for (const it of [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(seen).slice(0, 60)) {
+        it.focus({ focusVisible: true });
+        if (document.activeElement !== it) { continue; }
+        if (thick(getComputedStyle(it), 'outline') < 2) { found.push('shows no focus: ' + name(it)); }
+    }
+    document.activeElement.blur();
+    return found;";
 
 /// Pages as they were answered, shown again by a server of the test.
 struct Shown {
@@ -109,15 +144,19 @@ fn name(index: usize, page: &Page) -> String {
     format!("{index:03}-{}-{}", page.flow(), page.step())
 }
 
-async fn all() -> (Vec<(String, Vec<Page>)>, Vec<usize>, Shown) {
+async fn all(of_panel: bool) -> (Vec<(String, Vec<Page>)>, Vec<usize>, Shown) {
     let renderer = Renderer::new(None).unwrap();
     let mut languages = Vec::new();
     for language in renderer.languages() {
-        languages.push((language.code.clone(), gallery::pages(&language.code).await));
+        if !of_panel {
+            languages.push((language.code.clone(), gallery::pages(&language.code).await));
+        } else if language.has_panel {
+            languages.push((language.code.clone(), gallery::panel(&language.code).await));
+        }
     }
     let chosen = different(&languages[0].1);
     let mut files = BTreeMap::from([("axe.js".to_owned(), ("text/javascript", fs::read(axe()).unwrap()))]);
-    for name in ["regain.css", "regain.js"] {
+    for name in ["regain.css", "regain.js", "panel.js"] {
         let assets = renderer.assets();
         let asset = assets.find(name).unwrap();
         files.insert(format!("assets/{name}"), (asset.media_type, asset.bytes.to_vec()));
@@ -152,8 +191,35 @@ async fn shows(browser: &Browser, url: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_sticks_out_in_any_language_and_axe_finds_nothing() {
-    let (languages, chosen, shown) = all().await;
-    assert!(chosen.len() > 60, "{}", chosen.len());
+    judges(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_of_the_panel_sticks_out_and_axe_finds_nothing() {
+    judges(true).await;
+}
+
+/// What is wrong with the page that the browser shows, for those who need it large, in few colours, or still.
+async fn for_all_eyes(browser: &Browser) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut add =
+        |how: &str, found: Value| wrong.extend(told(&found).into_iter().map(|it| format!("{how}: {it}")));
+    browser.resize(ZOOMED).await;
+    add("at 200 %", browser.execute(STICKS_OUT, Vec::new()).await.unwrap());
+    browser.resize(WIDE).await;
+    let large = "document.documentElement.style.fontSize = '200%';";
+    add("with large letters", browser.execute(&format!("{large}{STICKS_OUT}"), Vec::new()).await.unwrap());
+    browser.execute("document.documentElement.style.fontSize = ''", Vec::new()).await.unwrap();
+    add("without motion", browser.execute(MOVES, Vec::new()).await.unwrap());
+    browser.force_colours(true).await;
+    add("with forced colours", browser.execute(HAS_NO_EDGE, Vec::new()).await.unwrap());
+    browser.force_colours(false).await;
+    wrong
+}
+
+async fn judges(of_panel: bool) {
+    let (languages, chosen, shown) = all(of_panel).await;
+    assert!(chosen.len() > 50, "{}", chosen.len());
     let sheet = env::var_os("REGAIN_TEST_SHEET").map(PathBuf::from);
     let browser = Browser::open().await;
     let mut wrong = Vec::new();
@@ -180,6 +246,10 @@ async fn no_page_sticks_out_in_any_language_and_axe_finds_nothing() {
                 wrong.extend(found.into_iter().map(|it| format!("{language} dark {dark} {name}: {it}")));
             }
             browser.prefer_dark(false).await;
+            if language == "en" {
+                let found = for_all_eyes(&browser).await;
+                wrong.extend(found.into_iter().map(|it| format!("{name} {it}")));
+            }
             if let Some(folder) = &sheet {
                 pictures(&browser, folder, language, &name).await;
             }

@@ -27,22 +27,12 @@ pub(super) fn is_at(page: &Page, code: u16, title: &str) {
 
 /// The token of the form on a page that is sent to that path.
 pub(super) fn token_of(page: &Page, path: &str) -> String {
-    let html = page.html.replace("&#x2f;", "/");
-    let form = html.split(&format!("action=\"{path}\"")).nth(1).unwrap_or_default();
-    let token = form.split("name=\"csrf\" value=\"").nth(1).unwrap_or_default();
-    token.split('"').next().unwrap_or_default().to_owned()
+    page.token_for(path)
 }
 
 /// Sends the form that the browser shows, to the page itself, and goes where that leads.
 pub(super) async fn sends(visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) -> Page {
-    let token = token_of(visitor.page.as_ref().unwrap(), path);
-    let all = [&[("csrf", token.as_str())], fields].concat();
-    let mut page = visitor.post_raw(path, &all).await;
-    visitor.page = Some(page.clone());
-    if let Some(location) = page.location().map(str::to_owned) {
-        page = visitor.open(&location).await;
-    }
-    page
+    visitor.sends(path, fields).await
 }
 
 pub(super) async fn sends_all(visitor: &mut Visitor, path: &str, fields: &[(String, String)]) -> Page {

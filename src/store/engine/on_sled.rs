@@ -229,9 +229,7 @@ impl Engine for SledEngine {
                         joined.extend_from_slice(&value);
                         // sled looks at the size of its cache once in 64 accesses to pages of one of its 256 shards, and
                         // an iterator counts as one for each page: much that is read would all stay in memory.
-                        for _ in 0..2 {
-                            db.get(&key).map_err(fault)?;
-                        }
+                        db.get(&key).map_err(fault)?;
                     }
                     Ok(joined)
                 };

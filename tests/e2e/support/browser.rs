@@ -121,6 +121,16 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
+    /// Takes the system's own few colours for the page's, from now on.
+    pub async fn force_colours(&self, forced: bool) {
+        let value = if forced { "active" } else { "none" };
+        let media = json!({ "features": [
+            { "name": "forced-colors", "value": value },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
     /// Types into the field of that name what shall stand there.
     pub async fn fill(&self, field: &str, value: &str) {
         let input = self.find(Locator::Css(&format!("[name=\"{field}\"]"))).await.unwrap();
