@@ -38,11 +38,13 @@ pub struct Looks {
     pub asks: bool,
     /// The person's languages, as in `Accept-Language`.
     pub languages: &'static str,
+    /// How large its letters are, in pixels, where a page doesn't say.
+    pub letters: u32,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { size: (1280, 800), dark: false, scripts: true, asks: false, languages: "en" }
+        Self { size: (1280, 800), dark: false, scripts: true, asks: false, languages: "en", letters: 16 }
     }
 }
 
@@ -88,6 +90,7 @@ impl Browser {
                 "args": arguments,
                 "prefs": {
                     "intl.accept_languages": looks.languages,
+                    "webkit.webprefs.default_font_size": looks.letters,
                     "profile.default_content_setting_values.javascript": scripts,
                 },
             },
