@@ -13,6 +13,7 @@ use super::support::{
 };
 
 const NEW: &str = "A-Fresh-0ne!";
+const NEWER: &str = "Yet-An0ther-One!";
 
 /// Chooses the questions of [`ANSWERS`] and answers them, with the mouse.
 async fn choose_and_answer(browser: &Browser) {
@@ -115,7 +116,8 @@ async fn tab_to(browser: &Browser, name: &str) {
         let is = focused.attr("name").await.unwrap() == Some(name.to_owned());
         let button =
             name == "submit" && focused.attr("class").await.unwrap().is_some_and(|class| class == "button");
-        if is || button {
+        let link = focused.attr("href").await.unwrap() == Some(name.to_owned());
+        if is || button || link {
             return;
         }
         focused.send_keys(&char::from(Key::Tab).to_string()).await.unwrap();
@@ -128,12 +130,17 @@ async fn type_keys(browser: &Browser, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_with_nothing_but_a_keyboard_enrolls_and_changes_the_password() {
+async fn a_person_with_nothing_but_a_keyboard_goes_through_every_flow() {
     let (domain, server) = (Domain::shared(), Server::quick().await);
     let user = domain.someone().await;
     let browser = Browser::open().await;
     let enter = char::from(Key::Enter).to_string();
     browser.goto(&server.url("/enroll")).await.unwrap();
+    // Sent empty, it puts the focus where what is wrong is told; from there Tab leads on to the fields.
+    tab_to(&browser, "username").await;
+    type_keys(&browser, &enter).await;
+    browser.wait().for_element(Locator::Css("[role=alert]")).await.unwrap();
+    assert_eq!(focused(&browser).await, "red-box", "the focus is on what is wrong");
     tab_to(&browser, "username").await;
     type_keys(&browser, &user.name).await;
     tab_to(&browser, "password").await;
@@ -164,10 +171,42 @@ async fn a_person_with_nothing_but_a_keyboard_enrolls_and_changes_the_password()
     browser.reaches("change/finished").await;
     browser.photograph("change-finished").await;
     assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+
+    domain.lock_out(&user).await;
+    for (flow, last) in [("unlock", "finished"), ("reset", "password")] {
+        browser.goto(&server.url("/")).await.unwrap();
+        tab_to(&browser, &format!("/{flow}")).await;
+        type_keys(&browser, &enter).await;
+        browser.reaches(&format!("{flow}/identify")).await;
+        assert_eq!(focused(&browser).await, "username", "{flow} begins in its first field");
+        type_keys(&browser, &(user.name.clone() + &enter)).await;
+        for number in 1..=ANSWERS.len() {
+            browser.reaches(&format!("{flow}/question")).await;
+            let progress = format!("//*[contains(text(), 'Question {number} of 3')]");
+            browser.wait().for_element(Locator::XPath(&progress)).await.unwrap();
+            assert_eq!(focused(&browser).await, "answer");
+            let asked = browser.says("label[for=answer]").await;
+            let (_, answer) = ANSWERS.iter().find(|(question, _)| asked.contains(question)).unwrap();
+            type_keys(&browser, &(answer.to_string() + &enter)).await;
+        }
+        browser.reaches(&format!("{flow}/{last}")).await;
+    }
+    assert_eq!(focused(&browser).await, "new_password");
+    type_keys(&browser, NEWER).await;
+    tab_to(&browser, "confirm_password").await;
+    type_keys(&browser, &(NEWER.to_owned() + &enter)).await;
+    browser.reaches("reset/finished").await;
+    assert_eq!(domain.bind(&user, NEWER).await, Bind::Accepted);
+}
+
+/// The name of what has the focus, or else its class.
+async fn focused(browser: &Browser) -> String {
+    let script = "const it = document.activeElement; return it.name || it.className || it.tagName";
+    browser.execute(script, Vec::new()).await.unwrap().as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_without_scripts_unlocks_the_account() {
+async fn a_person_without_scripts_goes_through_every_flow() {
     let (domain, server) = (Domain::shared(), Server::quick().await);
     let user = domain.someone().await;
     let browser = Browser::with(Looks { scripts: false, ..Looks::default() }).await;
@@ -199,6 +238,29 @@ async fn a_person_without_scripts_unlocks_the_account() {
     browser.reaches("unlock/finished").await;
     assert!(browser.says("main").await.contains("was not locked"));
     browser.photograph("unlock-not-locked").await;
+    browser.goto(&server.url("/reset")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    answer_all(&browser, "reset").await;
+    browser.fill("new_password", NEW).await;
+    browser.fill("confirm_password", "another").await;
+    browser.follow(".button").await;
+    assert!(browser.says("[role=alert]").await.contains("not the same"));
+    for field in ["new_password", "confirm_password"] {
+        browser.fill(field, NEW).await;
+    }
+    browser.follow(".button").await;
+    browser.reaches("reset/finished").await;
+    assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+    browser.goto(&server.url("/change")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    for (field, text) in [("old_password", NEW), ("new_password", NEWER), ("confirm_password", NEWER)] {
+        browser.fill(field, text).await;
+    }
+    browser.follow(".button").await;
+    browser.reaches("change/finished").await;
+    assert_eq!(domain.bind(&user, NEWER).await, Bind::Accepted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
