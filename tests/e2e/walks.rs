@@ -1,6 +1,8 @@
 //! Walks: each flow as a person with a browser goes through it. Every page they see is photographed, wide and light
 //! as well as narrow and dark, into `pictures/` below Cargo's folder for temporary files.
 
+use std::time::Duration;
+
 use fantoccini::{Locator, key::Key};
 
 use super::support::{
@@ -454,4 +456,42 @@ async fn a_person_unlocks_where_the_code_comes_first() {
     answer_all(&browser, "unlock").await;
     browser.reaches("unlock/finished").await;
     assert!(!domain.state(&user).await.unwrap().locked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_takes_long_is_warned_in_time_and_loses_nothing() {
+    let domain = Domain::shared();
+    let settings = "[settings.limits]\nrequests_per_address_per_minute = 0\n[settings.security]\nidle_timeout_seconds = 14\n";
+    let server = Server::with(&[domain], settings).await;
+    let user = enrolled(domain, &server).await;
+    let browser = Browser::open().await;
+    browser.goto(&server.url("/reset")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    answer_all(&browser, "reset").await;
+    browser.reaches("reset/password").await;
+    browser.fill("new_password", NEW).await;
+    // Half of the time is over: said aloud, since it is a live region, with a way to have more that keeps what is typed.
+    let stay = Locator::Css("#expiry[role=status] a");
+    browser.wait().for_element(stay).await.unwrap();
+    assert!(browser.says("#expiry").await.contains("this page closes soon"));
+    browser.picture("expiring").await;
+    browser.find(stay).await.unwrap().send_keys(&char::from(Key::Enter).to_string()).await.unwrap();
+    let is_quiet = Locator::Css("#expiry:empty");
+    browser.wait().for_element(is_quiet).await.unwrap();
+    // It is warned of anew.
+    browser.wait().for_element(stay).await.unwrap();
+    browser.fill("confirm_password", NEW).await;
+    browser.follow(".button").await;
+    browser.reaches("reset/finished").await;
+    assert_eq!(domain.bind(&user, NEW).await, Bind::Accepted);
+
+    browser.goto(&server.url("/unlock")).await.unwrap();
+    browser.fill("username", &user.name).await;
+    browser.follow(".button").await;
+    browser.reaches("unlock/question").await;
+    let is_over = Locator::XPath("//*[@id='expiry'][contains(., 'has closed for your safety')]");
+    browser.wait().at_most(Duration::from_secs(40)).for_element(is_over).await.unwrap();
+    browser.find(stay).await.unwrap().click().await.unwrap();
+    browser.reaches("unlock/identify").await;
 }
