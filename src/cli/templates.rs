@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &TemplatesArguments) -> Result<bool, Failure> {
         Command::List(place) => list(place.find()?).map(|()| true),
         Command::Export { place, files } => export(&place.load()?, files),
         Command::Diff { place, files, own, seen } => diff(&place.load()?, files, *own, *seen).map(|()| true),
-        Command::Check(place) => check(place.load()?),
+        Command::Check(place) => check(&place.load()?),
     }
 }
 
@@ -274,8 +274,8 @@ fn texts_own(file: &str, embedded: &[u8], own: &[u8]) -> String {
     told
 }
 
-fn check(folder: PathBuf) -> Result<bool, Failure> {
-    let (renderer, overrides) = look(&folder)?;
+fn check(folder: &Path) -> Result<bool, Failure> {
+    let (renderer, overrides) = look(folder)?;
     for fault in &overrides.faults {
         say(&format!("{}/{fault}", folder.display()));
     }

@@ -79,7 +79,9 @@ impl Setup {
     #[must_use]
     pub fn with_overrides(mut self, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(file, text)| write(&folder, file, text));
+        for (file, text) in files {
+            write(&folder, file, text);
+        }
         self.overrides = Some(folder);
         self
     }

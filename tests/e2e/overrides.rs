@@ -96,7 +96,7 @@ async fn an_operators_words_and_templates_hold_without_a_restart_and_through_upg
         "[menu.reset]\ntitle = \"Older ",
     );
     let (_, text) = templates(&server, &["diff"]).await;
-    assert!(text.contains("-") && text.contains("<p>Older.</p>"), "{text}");
+    assert!(text.contains("<p>Older.</p>"), "{text}");
     assert!(
         text.contains("i18n/en.toml: menu.reset.title") && text.contains("yours \"Forgot it?\""),
         "{text}"

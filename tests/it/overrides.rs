@@ -50,7 +50,7 @@ async fn what_is_in_the_folder_is_seen_without_a_restart() {
 
 fn address(html: &str) -> String {
     let html = html.replace("&#x2f;", "/");
-    html.split("\"").find(|part| part.starts_with("/assets/regain.css?v=")).unwrap().to_owned()
+    html.split('"').find(|part| part.starts_with("/assets/regain.css?v=")).unwrap().to_owned()
 }
 
 #[tokio::test]

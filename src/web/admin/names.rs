@@ -35,9 +35,9 @@ impl<'a> Names<'a> {
         self.own(key, "label").map_or_else(|| label(last), str::to_owned)
     }
 
-    /// What it does.
+    /// What it does; without the marks of code that the declaration has.
     pub(super) fn help(self, key: &str, field: &Field) -> String {
-        self.own(key, "help").unwrap_or(field.help).trim().to_owned()
+        self.own(key, "help").unwrap_or(field.help).trim().replace('`', "")
     }
 
     /// A word that can be chosen.
