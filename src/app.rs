@@ -567,9 +567,8 @@ pub fn open_renderer(config: &Config) -> Result<Renderer, Error> {
 /// Takes up what changes in the operator's folder.
 async fn watch_overrides(renderer: Arc<Renderer>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(WATCH)).await.is_some() {
-        // A disk that never answers must not hold up the end.
-        let read = read_overrides(&renderer, false);
-        let _ = shutdown.run_until_cancelled(read).await;
+        // As below.
+        let _ = shutdown.run_until_cancelled(read_overrides(&renderer, false)).await;
     }
 }
 
@@ -597,7 +596,6 @@ async fn reload_on_hangup(
         return;
     };
     while shutdown.run_until_cancelled(hangup.recv()).await.is_some() {
-        read_overrides(&renderer, true).await;
         let certificates = Arc::clone(&certificates);
         let reloaded =
             tokio::task::spawn_blocking(move || certificates.reload(OffsetDateTime::now_utc())).await;
@@ -608,5 +606,7 @@ async fn reload_on_hangup(
             }
             Err(error) => tracing::error!(%error, "reading the certificate again broke off"),
         }
+        // A disk that never answers must not hold up the end.
+        let _ = shutdown.run_until_cancelled(read_overrides(&renderer, true)).await;
     }
 }

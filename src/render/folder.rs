@@ -19,7 +19,7 @@ const DEEPEST: usize = 6;
 /// Something is wrong with a file of the folder.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Fault {
-    /// The file, within the folder.
+    /// The file, within the folder; empty for the folder itself.
     pub file: String,
     /// The line, counted from 1.
     pub line: Option<usize>,
@@ -42,6 +42,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
+            _ if self.file.is_empty() => f.write_str(&self.reason),
             Some(line) => write!(f, "{}:{line}: {}", self.file, self.reason),
             None => write!(f, "{}: {}", self.file, self.reason),
         }
