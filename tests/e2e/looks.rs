@@ -254,7 +254,8 @@ async fn judges(of_panel: bool) {
                 wrong.extend(found.into_iter().map(|it| format!("{name} {it}")));
             }
             if let Some(folder) = &sheet {
-                pictures(&browser, folder, language, &name).await;
+                let url = shown.url(&format!("{language}/{index}"));
+                pictures(&browser, folder, language, (&name, &url)).await;
             }
         }
     }
@@ -265,7 +266,7 @@ async fn judges(of_panel: bool) {
 }
 
 /// Pictures of what the browser shows, for the contact sheet.
-async fn pictures(browser: &Browser, folder: &Path, language: &str, name: &str) {
+async fn pictures(browser: &Browser, folder: &Path, language: &str, (name, url): (&str, &str)) {
     let kinds: &[(&str, (u32, u32), bool)] = match language {
         "en" => &[("wide", WIDE, false), ("narrow", NARROW, false), ("dark", NARROW, true)],
         "de" | "ru" | "ja" | "ar" => &[("narrow", NARROW, false)],
@@ -275,7 +276,7 @@ async fn pictures(browser: &Browser, folder: &Path, language: &str, name: &str) 
         browser.resize(*size).await;
         browser.prefer_dark(*dark).await;
         // What was laid out for another size stays where it was, from right to left.
-        browser.refresh().await.unwrap();
+        shows(browser, url).await;
         let file = browser.picture(&format!("sheet-{language}-{kind}-{name}")).await;
         fs::create_dir_all(folder).unwrap();
         fs::copy(file, folder.join(format!("{language}-{kind}-{name}.png"))).unwrap();

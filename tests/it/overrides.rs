@@ -67,7 +67,7 @@ async fn what_is_broken_is_told_in_the_panel_and_the_embedded_one_is_served() {
         .await;
     let mut visitor = root(&app).await;
     let page = visitor.open("/admin/overrides").await;
-    is_at(&page, 200, "What can't be used");
+    is_at(&page, 200, "What can’t be used");
     let text = page.text();
     assert!(
         text.contains("templates/user/menu.html:2") && text.contains("there is no page.produkt in it"),
@@ -82,7 +82,7 @@ async fn what_is_broken_is_told_in_the_panel_and_the_embedded_one_is_served() {
     app.overrides("templates/user/menu.html", MENU);
     app.overrides("i18n/de.toml", "[menu.reset]\ntitle = \"Neues Kennwort\"\n");
     let text = visitor.open("/admin/overrides").await.text();
-    assert!(!text.contains("What can't be used") && text.contains("laid over Regain's"), "{text}");
+    assert!(!text.contains("What can’t be used") && text.contains("laid over Regain’s"), "{text}");
     assert!(!visitor.open("/admin").await.text().contains("fault"));
 }
 
