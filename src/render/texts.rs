@@ -474,8 +474,13 @@ fn judge(
     if let Some(odd) = placeholders(&text).find(|name| !found.placeholders.iter().any(|known| known == name))
     {
         let names: Vec<_> = found.placeholders.iter().map(|name| format!("{{{name}}}")).collect();
-        let there_is = if names.is_empty() { "nothing".to_owned() } else { names.join(" ") };
-        return Err(format!("{key}: there is no {{{odd}}} in it; what can be filled in is {there_is}"));
+        if names.is_empty() {
+            return Err(format!("{key}: there is no {{{odd}}} in it, nor anything else to fill in"));
+        }
+        return Err(format!(
+            "{key}: there is no {{{odd}}} in it; what can be filled in is {}",
+            names.join(" ")
+        ));
     }
     if found.needs_code && !text.contains(CODE) {
         return Err(format!("{key} must have {CODE} in it"));
@@ -576,9 +581,7 @@ mod tests {
             "i18n/de.toml:3: there is no text common.nex; did you mean common.next?"
         );
         assert_eq!(told("i18n/de.toml:4"), "i18n/de.toml:4: common.back is not a text in quotation marks");
-        assert!(
-            told("i18n/de.toml:5").ends_with("there is no {name} in it; what can be filled in is nothing")
-        );
+        assert!(told("i18n/de.toml:5").ends_with("there is no {name} in it, nor anything else to fill in"));
         assert_eq!(told("i18n/de.toml:8"), "i18n/de.toml:8: message.code.sms must have [CODE] in it");
         assert!(told("i18n/de.toml:10").ends_with("has no form few in this language, but one, other"));
         assert!(told("i18n/de.toml:12").ends_with("admin.save is a text of the files in i18n/panel"));

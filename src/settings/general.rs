@@ -18,7 +18,7 @@ tab! {
         /// How many minutes of the help desk a reset or unlock saves; for the figures of the panel.
         minutes_per_call: u32 = 10, in 1..=240;
         /// Which domains the pages offer, by NetBIOS or DNS name; the first is the default. Not set: all, in the
-        /// order below. An empty list: a text box instead. With only one domain nobody is asked.
+        /// order in which they were set up. An empty list: a text box instead. With only one domain nobody is asked.
         domain_list: Option<Vec<String>> = None;
         /// Whether Enroll is offered.
         show_enroll: bool = true;

@@ -147,7 +147,7 @@ pub async fn panel(language: &str) -> Vec<Page> {
     pages.push(root.sends("/admin/sign-in", &[("code", "nonsense")]).await);
     pages.push(root.sends("/admin/sign-in", &[("code", &codes.code(&app, 0))]).await);
     app.run_jobs().await;
-    let guid = app.account("alice").await.key.guid;
+    let account = app.account("alice").await.key;
     let mut addresses: Vec<String> =
         web::panel_addresses().filter(|address| !address.contains(':')).map(str::to_owned).collect();
     addresses.retain(|address| {
@@ -157,7 +157,7 @@ pub async fn panel(language: &str) -> Vec<Page> {
     addresses.extend(tabs.map(|field| format!("/admin/settings/{}", field.key)));
     addresses.extend([
         "/admin/settings/password_rules.0".into(),
-        format!("/admin/users/DEMO/{guid}"),
+        format!("/admin/users/{}/{}", account.domain, account.guid),
         "/admin/search?q=idle".into(),
         "/admin/search?q=nonsense".into(),
         "/admin/events?user=nobody".into(),
