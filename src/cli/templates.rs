@@ -116,11 +116,7 @@ fn list(folder: Option<PathBuf>) -> Result<(), Failure> {
     if let Some(folder) = folder {
         let (_, overrides) = look(&folder)?;
         for file in overrides.files {
-            let word = match (file.is_embedded, file.is_outdated) {
-                (_, true) => "outdated",
-                (true, false) => "overridden",
-                (false, false) => "added",
-            };
+            let word = file.word();
             all.insert(file.file, word);
         }
         for fault in overrides.faults {

@@ -82,6 +82,17 @@ pub struct Override {
     pub is_outdated: bool,
 }
 
+impl Override {
+    /// How it stands, in a word.
+    pub const fn word(&self) -> &'static str {
+        match (self.is_embedded, self.is_outdated) {
+            (_, true) => "outdated",
+            (true, false) => "overridden",
+            (false, false) => "added",
+        }
+    }
+}
+
 /// How the operator's folder stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Overrides {

@@ -246,7 +246,7 @@ async fn no_server_or_one_that_says_nothing_is_for_later() {
         let settings = settings(port, &format!("security = '{security}'"));
         let began = Instant::now();
         assert!(later(send(&settings).await).contains("in time"));
-        assert!(began.elapsed() < Duration::from_secs(3), "{security}: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(15), "{security}: {:?}", began.elapsed());
     }
     drop(listener);
     for security in ["starttls", "tls", "none"] {

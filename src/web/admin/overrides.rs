@@ -48,14 +48,6 @@ struct Missing {
     keys: String,
 }
 
-fn word(file: &Override) -> &'static str {
-    match (file.is_embedded, file.is_outdated) {
-        (_, true) => "outdated",
-        (true, false) => "overridden",
-        (false, false) => "added",
-    }
-}
-
 #[async_trait]
 impl Page for OverridesPage {
     fn is_for(&self, role: Role) -> bool {
@@ -69,7 +61,7 @@ impl Page for OverridesPage {
         let is_broken = |file: &Override| faults.iter().any(|fault| fault.file == file.file);
         let files = files.iter().map(|file| File {
             name: file.file.clone(),
-            word: if is_broken(file) { "broken" } else { word(file) },
+            word: if is_broken(file) { "broken" } else { file.word() },
         });
         let files = files.collect();
         let faults = faults.iter().map(|fault| Fault {

@@ -115,20 +115,18 @@ impl Browser {
 
     /// Makes the page dark or light, from now on.
     pub async fn prefer_dark(&self, dark: bool) {
-        let value = if dark { "dark" } else { "light" };
-        let media = json!({ "features": [
-            { "name": "prefers-color-scheme", "value": value },
-            // Else a picture might show colours on their way.
-            { "name": "prefers-reduced-motion", "value": "reduce" },
-        ] });
-        self.devtools("Emulation.setEmulatedMedia", media).await;
+        self.prefer("prefers-color-scheme", if dark { "dark" } else { "light" }).await;
     }
 
     /// Takes the system's own few colours for the page's, from now on.
     pub async fn force_colours(&self, forced: bool) {
-        let value = if forced { "active" } else { "none" };
+        self.prefer("forced-colors", if forced { "active" } else { "none" }).await;
+    }
+
+    async fn prefer(&self, feature: &str, value: &str) {
         let media = json!({ "features": [
-            { "name": "forced-colors", "value": value },
+            { "name": feature, "value": value },
+            // Else a picture might show colours on their way.
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
