@@ -122,8 +122,8 @@ impl Texts {
                 let Some(source) = Sort::Texts.text(&file) else { continue };
                 let fault = |(_, text)| Error::Texts(file.clone(), text);
                 let mut own = BTreeMap::new();
-                for Entry { key, text, line } in read(&source).map_err(fault)? {
-                    own.insert(key, text.map_err(|text| fault((line, text)))?);
+                for Entry { key, text, at } in read(&source).map_err(fault)? {
+                    own.insert(key, text.map_err(|text| fault((at, text)))?);
                 }
                 if code == "en" {
                     texts.know(part, &own);
@@ -168,8 +168,8 @@ impl Texts {
                 continue;
             };
             match read(source) {
-                Ok(entries) => self.lay_over_file(part, code, file, entries, faults),
-                Err((line, reason)) => faults.push(Fault::at(file, line, reason)),
+                Ok(entries) => self.lay_over_file(part, code, (file, source), entries, faults),
+                Err((at, reason)) => faults.push(Fault::at(file, line(source, at), reason)),
             }
         }
     }
@@ -178,7 +178,7 @@ impl Texts {
         &mut self,
         part: Part,
         code: &str,
-        file: &str,
+        (file, source): (&str, &str),
         entries: Vec<Entry>,
         faults: &mut Vec<Fault>,
     ) {
@@ -198,7 +198,7 @@ impl Texts {
                         "of a language there are a name, a direction (\"ltr\" or \"rtl\") and plurals (those of \"{}\")",
                         plural::KNOWN.join("\", \"")
                     );
-                    faults.push(Fault::at(file, entry.line, reason));
+                    faults.push(Fault::at(file, line(source, entry.at), reason));
                 }
             }
         }
@@ -228,7 +228,7 @@ impl Texts {
                 Ok(text) => {
                     words.texts.insert(entry.key, text);
                 }
-                Err(reason) => faults.push(Fault::at(file, entry.line, reason)),
+                Err(reason) => faults.push(Fault::at(file, line(source, entry.at), reason)),
             }
         }
     }
@@ -383,17 +383,18 @@ struct Entry {
     key: String,
     /// The text, or what is wrong with it.
     text: Result<String, String>,
-    line: usize,
+    /// Where its key begins, in bytes.
+    at: usize,
 }
 
-/// The texts of a file in TOML; in which line what is wrong, if it can't be read.
+/// The texts of a file in TOML; where it is wrong and how, if it can't be read.
 fn read(source: &str) -> Result<Vec<Entry>, (usize, String)> {
     let table = DeTable::parse(source).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        (line(source, at), error.message().lines().collect::<Vec<_>>().join(" "))
+        (at, error.message().lines().collect::<Vec<_>>().join(" "))
     })?;
     let mut entries = Vec::new();
-    flatten("", table.into_inner(), source, &mut entries);
+    flatten("", table.into_inner(), &mut entries);
     Ok(entries)
 }
 
@@ -403,20 +404,20 @@ pub fn by_key(source: &[u8]) -> BTreeMap<String, String> {
     entries.into_iter().filter_map(|entry| Some((entry.key, entry.text.ok()?))).collect()
 }
 
-fn flatten(prefix: &str, table: DeTable<'_>, source: &str, into: &mut Vec<Entry>) {
+fn flatten(prefix: &str, table: DeTable<'_>, into: &mut Vec<Entry>) {
     for (name, value) in table {
-        let line = line(source, name.span().start);
+        let at = name.span().start;
         let key = if prefix.is_empty() {
             name.into_inner().into_owned()
         } else {
             format!("{prefix}.{}", name.get_ref())
         };
         match value.into_inner() {
-            DeValue::Table(table) => flatten(&key, table, source, into),
-            DeValue::String(text) => into.push(Entry { key, text: Ok(text.into_owned()), line }),
+            DeValue::Table(table) => flatten(&key, table, into),
+            DeValue::String(text) => into.push(Entry { key, text: Ok(text.into_owned()), at }),
             _ => {
                 let text = Err(format!("{key} is not a text in quotation marks"));
-                into.push(Entry { key, text, line });
+                into.push(Entry { key, text, at });
             }
         }
     }

@@ -218,7 +218,11 @@ async fn for_all_eyes(browser: &Browser, large: &Browser, url: &str) -> Vec<Stri
     wrong
 }
 
+/// A browser that is never at rest leaves little to the tests beside it: there is one at a time.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn judges(of_panel: bool) {
+    let _turn = TURN.lock().await;
     let (languages, chosen, shown) = all(of_panel).await;
     assert!(chosen.len() > 45, "{}", chosen.len());
     let sheet = env::var_os("REGAIN_TEST_SHEET").map(PathBuf::from);

@@ -88,7 +88,7 @@ async fn content(file: &Path) -> String {
     loop {
         match fs::read_to_string(file) {
             Ok(text) if text.ends_with('\n') => return text,
-            _ => assert!(began.elapsed() < Duration::from_secs(5), "{} is not written", file.display()),
+            _ => assert!(began.elapsed() < Duration::from_secs(15), "{} is not written", file.display()),
         }
         sleep(Duration::from_millis(10)).await;
     }
@@ -141,7 +141,7 @@ async fn at_the_time_limit_a_program_is_ended_with_all_it_started() {
     );
     let began = Instant::now();
     assert!(later(send(&command(&path, &[])).await).contains("in time"));
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     are_gone(folder.path()).await;
 }
 
@@ -165,7 +165,7 @@ async fn are_gone(folder: &Path) {
         let began = Instant::now();
         // A dead one may wait to be buried, by this process or by the system's first.
         while fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-            assert!(began.elapsed() < Duration::from_secs(5), "the {name} lives on");
+            assert!(began.elapsed() < Duration::from_secs(15), "the {name} lives on");
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -324,7 +324,7 @@ async fn an_endpoint_that_is_gone_or_silent_is_for_later() {
     let port = listener.local_addr().unwrap().port();
     let began = Instant::now();
     assert!(later(send(&http(port, "")).await).contains("in time"));
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     drop(listener);
     assert!(later(send(&http(port, "")).await).contains("refused"));
 }
