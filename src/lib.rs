@@ -32,7 +32,8 @@
 //!   `ui/templates/messages` if the general templates don't do.
 //! - **format of exports**: a variant of [`report::export::Format`] and a small file beside it.
 //! - **language**: a file in `ui/i18n` with the keys of `en.toml`, its name in `render/texts.rs`, its plurals in
-//!   [`render::plural`], its questions in `ui/questions.toml`; for the admin panel a file in `ui/i18n/panel` besides.
+//!   [`render::plural`], its questions in `ui/questions.toml`; for the admin panel one in `ui/i18n/panel` and one in
+//!   `ui/i18n/settings` besides.
 //! - **rule for new passwords**: a variant of [`domain::password_rules::Rule`], its words (`rule.…`), a setting in
 //!   `settings/password_rules.rs`, and, if a browser can check it, a line of `keeps` in `ui/assets/regain.js`.
 

@@ -46,6 +46,8 @@ struct Draft<'a> {
     language: String,
     direction: &'static str,
     facts: &'a Facts,
+    /// Whether only the embedded templates are used.
+    is_embedded: bool,
 }
 
 impl Notifier {
@@ -58,14 +60,26 @@ impl Notifier {
         to: EmailAddress,
         facts: &Facts,
     ) -> Result<Mail, Fault> {
-        let draft = self.draft(settings, topic, language, facts)?;
+        let mut draft = self.draft(settings, topic, language, facts)?;
         let missing = |file: &str| Fault::Never(format!("there is no template {}/{file}", topic.as_str()));
         let subject = draft.write("subject.txt", Format::Text)?.ok_or_else(|| missing("subject.txt"))?;
-        let text = draft.write("body.txt", Format::Text)?.ok_or_else(|| missing("body.txt"))?;
-        let html = draft.write("body.html", Format::Html)?;
-        if text.len() + html.as_ref().map_or(0, String::len) > LONGEST_BODY {
+        let body = |draft: &Draft<'_>| {
+            let text = draft.write("body.txt", Format::Text)?.ok_or_else(|| missing("body.txt"))?;
+            Ok::<_, Fault>((text, draft.write("body.html", Format::Html)?))
+        };
+        let is_long = |(text, html): &(String, Option<String>)| {
+            text.len() + html.as_ref().map_or(0, String::len) > LONGEST_BODY
+        };
+        let mut written = body(&draft)?;
+        if is_long(&written) {
+            let folder = format!("messages/{}/body.html", topic.folder());
+            draft.is_embedded = self.renderer.refuse(&folder, "a mail with it is longer than 16 KiB");
+            written = body(&draft)?;
+        }
+        if is_long(&written) {
             return Err(Fault::Never(format!("the mail {} is longer than 16 KiB", topic.as_str())));
         }
+        let (text, html) = written;
         Ok(Mail { id: random_id()?, to, subject: one_line(subject.trim()).into_owned(), text, html })
     }
 
@@ -119,7 +133,7 @@ impl Notifier {
         let texts = self.renderer.texts();
         let language = texts.language(language).unwrap_or_else(|| texts.reference());
         let (language, direction) = (language.code.clone(), language.direction);
-        Ok(Draft { notifier: self, settings, topic, language, direction, facts })
+        Ok(Draft { notifier: self, settings, topic, language, direction, facts, is_embedded: false })
     }
 }
 
@@ -168,9 +182,12 @@ impl Draft<'_> {
             minutes: self.facts.minutes,
             days: self.facts.days,
         };
-        let drawn = renderer
-            .render_first(&places, &self.language, context)
-            .map_err(|error| Fault::Never(format!("{}: {error}", places[0])))?;
+        let drawn = if self.is_embedded {
+            renderer.render_embedded(&places, &self.language, context)
+        } else {
+            renderer.render_first(&places, &self.language, context)
+        };
+        let drawn = drawn.map_err(|error| Fault::Never(format!("{}: {error}", places[0])))?;
         Ok(drawn.map(|drawn| fill(&drawn, |name| self.value(name).map(|value| escape(value, format)))))
     }
 

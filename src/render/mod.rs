@@ -166,6 +166,28 @@ impl Renderer {
         }
     }
 
+    /// The same without the operator's templates.
+    pub fn render_embedded(
+        &self,
+        templates: &[String],
+        language: &str,
+        context: impl Serialize,
+    ) -> Result<Option<String>, Error> {
+        let face = self.face.load();
+        let environments = if face.fallbacks.is_empty() { &face.environments } else { &face.fallbacks };
+        Ok(draw(environments, templates, language, &context)?)
+    }
+
+    /// Notes why what an operator's template made can't be used; false if there is none.
+    pub fn refuse(&self, template: &str, reason: &str) -> bool {
+        let face = self.face.load();
+        if face.fallbacks.is_empty() {
+            return false;
+        }
+        face.note(Fault::of(&format!("{}/{template}", Sort::Template.folder()), reason));
+        true
+    }
+
     /// Looks whether the operator's files are others than before and reads them then; true if so. `always`: in any case.
     /// It waits for the disk.
     pub fn reload(&self, always: bool) -> Result<bool, Error> {

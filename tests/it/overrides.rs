@@ -127,6 +127,22 @@ async fn a_mail_is_written_with_the_operators_template_of_its_language() {
 }
 
 #[tokio::test]
+async fn a_mail_that_gets_too_long_by_a_template_goes_out_without_it() {
+    let long = "x".repeat(17 * 1024);
+    let files = [("templates/messages/enroll/body.html", long.as_str())];
+    let (app, mut alice) = TestApp::new().with_overrides(&files).with_user("alice").await;
+    alice.enrolls().await;
+    let sent = app.sent().await;
+    let Some(Message::Mail(mail)) = sent.first() else { panic!("{sent:?}") };
+    assert!(mail.html.as_ref().is_some_and(|html| html.contains("alice")));
+    let faults = app.site().renderer.overrides().unwrap().faults;
+    assert!(
+        faults[0].to_string().contains("enroll/body.html: a mail with it is longer than 16 KiB"),
+        "{faults:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_language_of_the_operators_is_offered_and_what_it_lacks_is_told() {
     let swedish = "[language]\nname = \"Svenska\"\n[menu.reset]\ntitle = \"Återställ lösenord\"\n";
     let (app, mut alice) =
