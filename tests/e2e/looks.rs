@@ -272,13 +272,22 @@ async fn judges(of_panel: bool) {
 /// Pictures of what the browser shows, for the contact sheet.
 async fn pictures(browser: &Browser, folder: &Path, language: &str, (name, url): (&str, &str)) {
     let kinds: &[(&str, (u32, u32), bool)] = match language {
-        "en" => &[("wide", WIDE, false), ("narrow", NARROW, false), ("dark", NARROW, true)],
+        "en" => &[
+            ("wide", WIDE, false),
+            ("narrow", NARROW, false),
+            ("dark", NARROW, true),
+            ("forced", NARROW, false),
+        ],
         "de" | "ru" | "ja" | "ar" => &[("narrow", NARROW, false)],
         _ => return,
     };
     for (kind, size, dark) in kinds {
         browser.resize(*size).await;
-        browser.prefer_dark(*dark).await;
+        if *kind == "forced" {
+            browser.force_colours(true).await;
+        } else {
+            browser.prefer_dark(*dark).await;
+        }
         // What was laid out for another size stays where it was, from right to left.
         shows(browser, url).await;
         let file = browser.picture(&format!("sheet-{language}-{kind}-{name}")).await;
