@@ -332,8 +332,10 @@
     picker.type = "color";
     picker.setAttribute("aria-label", input.getAttribute("data-colour"));
     function follow() {
-      if (/^#[0-9a-f]{6}$/i.test(input.value)) {
-        picker.value = input.value.toLowerCase();
+      /* Where nothing is typed it is the page's own. */
+      var shown = input.value || input.getAttribute("data-own");
+      if (/^#[0-9a-f]{6}$/i.test(shown)) {
+        picker.value = shown.toLowerCase();
       }
     }
     input.addEventListener("input", follow);
